@@ -1,0 +1,91 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// No outside Swift package, on purpose: the root package builds wherever Swift and the Debian
+// packages of scripts/packages are.
+
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("ExistentialAny"),
+  // The objects of a shard never leave its thread; the checks of exclusive access that the compiler
+  // cannot remove cost more on the message path than the parsing does.
+  .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
+]
+let strictC: [CSetting] = [.enableWarning("all"), .treatAllWarnings(as: .error)]
+
+let package = Package(
+  name: "FastChat",
+  products: [
+    .executable(name: "fastchat", targets: ["CLI"]),
+    .executable(name: "fastchat-load", targets: ["Load"]),
+  ],
+  targets: [
+    // Floor 0: C, nothing but what Swift cannot say.
+    .target(
+      name: "CLinuxIO", path: "Sources/CShims/LinuxIO", cSettings: strictC,
+      linkerSettings: [.linkedLibrary("uring")]),
+    .target(name: "CAssets", path: "Sources/CShims/Assets", cSettings: strictC),
+    .target(name: "CCommandLine", path: "Sources/CShims/CommandLine", cSettings: strictC),
+    .systemLibrary(name: "CInih", path: "Sources/CShims/Inih"),
+    .systemLibrary(name: "COpenSSL", path: "Sources/CShims/OpenSSL"),
+    .systemLibrary(name: "CSQLite", path: "Sources/CShims/SQLite"),
+    .systemLibrary(name: "CZlib", path: "Sources/CShims/Zlib"),
+
+    // Floor 1: pure.
+    .target(name: "JSON", path: "Sources/FastChat/JSON", swiftSettings: strict),
+    .target(
+      name: "WebSocket", dependencies: ["CZlib", "COpenSSL"], path: "Sources/FastChat/WebSocket",
+      swiftSettings: strict),
+    .target(name: "Chat", dependencies: ["JSON"], path: "Sources/FastChat/Chat", swiftSettings: strict),
+
+    // Floor 2.
+    .target(
+      name: "EventLoop", dependencies: ["CLinuxIO"], path: "Sources/FastChat/EventLoop",
+      swiftSettings: strict),
+
+    // Floor 3: the ways to fill the domain's ports.
+    .target(
+      name: "Embedded", dependencies: ["CSQLite", "Chat", "JSON"], path: "Sources/FastChat/Embedded",
+      swiftSettings: strict),
+
+    // Floor 4.
+    .target(
+      name: "Server",
+      dependencies: [
+        "CAssets", "CInih", "CLinuxIO", "Chat", "Embedded", "EventLoop", "JSON", "WebSocket",
+      ],
+      path: "Sources/FastChat/Server", swiftSettings: strict),
+
+    // Floor 5: programs.
+    .executableTarget(
+      name: "CLI", dependencies: ["CCommandLine", "Server"], path: "Sources/FastChat/CLI",
+      swiftSettings: strict),
+    .executableTarget(
+      name: "Load", dependencies: ["CLinuxIO", "EventLoop", "JSON", "WebSocket"],
+      path: "Sources/FastChat/Load", swiftSettings: strict),
+
+    // Tests: one folder per target, and what they share.
+    .target(name: "CAllocations", path: "Tests/Support/CAllocations", cSettings: strictC),
+    .target(name: "Support", dependencies: ["CLinuxIO", "JSON"], path: "Tests/Support/Support", swiftSettings: strict),
+    .testTarget(name: "JSONTests", dependencies: ["JSON"], path: "Tests/JSON", swiftSettings: strict),
+    .testTarget(
+      name: "WebSocketTests", dependencies: ["WebSocket", "CZlib"], path: "Tests/WebSocket",
+      swiftSettings: strict),
+    .testTarget(name: "ChatTests", dependencies: ["Chat", "JSON"], path: "Tests/Chat", swiftSettings: strict),
+    .testTarget(
+      name: "EventLoopTests", dependencies: ["EventLoop", "CLinuxIO", "Support"], path: "Tests/EventLoop",
+      swiftSettings: strict),
+    .testTarget(
+      name: "EmbeddedTests", dependencies: ["Embedded", "Chat", "CSQLite", "Support"], path: "Tests/Embedded",
+      swiftSettings: strict),
+    .testTarget(
+      name: "ServerTests", dependencies: ["Server", "Support"], path: "Tests/Server", swiftSettings: strict),
+    .testTarget(name: "HouseTests", path: "Tests/House", swiftSettings: strict),
+    .testTarget(
+      name: "IntegrationTests", dependencies: ["Support", "JSON"], path: "Tests/Integration",
+      swiftSettings: strict),
+  ]
+)

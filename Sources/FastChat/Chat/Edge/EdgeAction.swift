@@ -1,0 +1,30 @@
+/// What an edge machine wants done. Plain values: texts are ranges of the machine's `output`, valid until
+/// the next input. The loop performs all actions of an input, in order, before it gives the next one.
+public enum EdgeAction {
+  /// Send one text message, the bytes `range` of `output`. An answer: never dropped, always in order.
+  case send(SessionID, start: Int32, count: Int32)
+  /// Send a copy of the event `edge.delivery(index)`. Where more than `Limits.outputBytes` wait for the
+  /// session the loop drops it instead, tells `edge.lost(session, delivery:)` after all actions of this
+  /// input, and drops the session's later copies of the same input too.
+  case deliver(SessionID, index: Int32)
+  /// Stop reading the session's requests: hand in no frame before `resume`. Bytes that came wait.
+  case pause(SessionID)
+  case resume(SessionID)
+  /// Say goodbye with this close code, after everything sent so far. `retry` goes into the reason as
+  /// `retry=<ms>`, where it is above zero. The machine has forgotten the session.
+  case close(SessionID, code: UInt16, retry: Int32, reason: StaticString)
+  /// Register the session with the directory; answered by `edge.registered`. User and device are asked of
+  /// the machine by `edge.user(of:)` and `edge.device(of:)`.
+  case attach(SessionID)
+  /// Take the session out of the directory. Its name is gone by then: the directory keys by session.
+  case detach(SessionID)
+}
+
+/// An event that goes to listeners as it is: the bytes live in the batch or the answer just handed in.
+public struct Delivery {
+  public var json: UnsafeRawBufferPointer
+  public var seq: Seq
+  /// How many copies of it the machine asked for. Above one, frame once and share.
+  public var copies: Int32
+  var chat: ChatIndex
+}

@@ -1,0 +1,52 @@
+/// Every bound of the chat in one place (PROTOCOL, "Limits"); each is a flag of that name.
+public struct Limits: Sendable {
+  /// Bytes of one client message; `hello` has `helloBytes`.
+  public var frameBytes = 64 << 10
+  public static let helloBytes = 1 << 20
+  /// Bytes of a body's JSON.
+  public var bodyBytes = 60 << 10
+  public static let jsonDepth = 32
+  /// Requests of a session a second, and the seconds that may be saved up.
+  public var ratePerSecond = 50
+  public static let rateBurstSeconds = 2
+  /// Unanswered requests of a session: beyond it its socket is not read.
+  public var pendingRequests = 64
+  /// Bytes waiting for a session: beyond it, pull mode.
+  public var outputBytes = 256 << 10
+  /// Bytes of appends waiting for the log, all sessions of a server.
+  public var appendBytes = 64 << 20
+  /// Members of a room, rooms of a user.
+  public var roomMembers = 100_000
+  public var userRooms = 1_000
+  /// Bytes of a room's name.
+  public static let roomNameBytes = 128
+  /// Milliseconds in which a repeat is recognised, as clients are told.
+  public var dedupeMilliseconds: Int64 = 300_000
+  /// Milliseconds that the owner really remembers: what may stand still on the way is added.
+  public static let dedupeSpanMilliseconds: Int64 = 480_000
+  /// Milliseconds of history that is replayed and paged, and events of a chat.
+  public var windowMilliseconds: Int64 = 7 * 24 * 3_600_000
+  public var windowEvents = 10_000
+  /// Seconds between two pings to a client; milliseconds that a pong may be late.
+  public var heartbeatSeconds = 25
+  public static let pongMilliseconds: Int64 = 10_000
+  /// Milliseconds from the upgrade to `hello`, from `hello` to `welcome`, from a request to its verdict,
+  /// and from a send to its report.
+  public static let helloMilliseconds: Int64 = 10_000
+  public static let attachMilliseconds: Int64 = 10_000
+  public static let verdictMilliseconds: Int64 = 10_000
+  public static let appendMilliseconds: Int64 = 30_000
+  /// A shard that stood still for longer closes its sessions: what waits there is older than the table.
+  public static let stallMilliseconds: Int64 = 35_000
+  /// Bytes of a server's frame: lists are cut earlier, with `more`.
+  public static let serverFrameBytes = 512 << 10
+  /// Rows of a list in an answer.
+  public static let pageRows = 100
+  /// Bytes of a user id, a device, a room's name in its id; of a request's id.
+  public static let nameBytes = 64
+  public static let requestIDBytes = 64
+  /// Bytes of the longest chat id: `dm:` and two users with a colon.
+  public static let chatBytes = 3 + 64 + 1 + 64
+
+  public init() {}
+}

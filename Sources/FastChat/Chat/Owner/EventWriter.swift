@@ -1,0 +1,50 @@
+public import JSON
+
+/// Composes events as clients get them. Done once, by the owner: view, hints and history carry these bytes.
+public enum EventWriter {
+  /// `{"type":"message",...}`. Names need no escaping by their alphabet; the body is passed through.
+  public static func message(
+    _ record: borrowing Append, seq: Seq, prev: Seq, into buffer: inout ByteBuffer
+  ) {
+    buffer.append("{\"type\":\"message\",\"chat\":\"")
+    buffer.append(record.chat)
+    place(seq: seq, prev: prev, into: &buffer)
+    buffer.append(",\"from\":\"")
+    buffer.append(record.from)
+    buffer.append("\",\"id\":\"")
+    buffer.append(jsonEscaping: record.id)
+    buffer.append("\",\"time\":")
+    buffer.append(decimal: record.time)
+    buffer.append(",\"body\":")
+    buffer.append(record.body)
+    buffer.append("}")
+  }
+
+  /// `{"type":"member",...}`: `user` has `role` from now on, nobody's any more where it is `.none`.
+  public static func member(
+    chat: UnsafeRawBufferPointer, seq: Seq, prev: Seq, user: UnsafeRawBufferPointer, role: Role,
+    by: UnsafeRawBufferPointer, into buffer: inout ByteBuffer
+  ) {
+    buffer.append("{\"type\":\"member\",\"chat\":\"")
+    buffer.append(chat)
+    place(seq: seq, prev: prev, into: &buffer)
+    buffer.append(",\"user\":\"")
+    buffer.append(user)
+    if let name = role.name {
+      buffer.append("\",\"role\":\"")
+      buffer.append(name)
+      buffer.append("\",\"by\":\"")
+    } else {
+      buffer.append("\",\"role\":null,\"by\":\"")
+    }
+    buffer.append(by)
+    buffer.append("\"}")
+  }
+
+  private static func place(seq: Seq, prev: Seq, into buffer: inout ByteBuffer) {
+    buffer.append("\",\"seq\":")
+    buffer.append(decimal: seq)
+    buffer.append(",\"prev\":")
+    buffer.append(decimal: prev)
+  }
+}
