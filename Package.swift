@@ -55,13 +55,13 @@ let package = Package(
     .target(
       name: "Server",
       dependencies: [
-        "CAssets", "CInih", "CLinuxIO", "Chat", "Embedded", "EventLoop", "JSON", "WebSocket",
+        "CAssets", "CCommandLine", "CInih", "CLinuxIO", "Chat", "Embedded", "EventLoop", "JSON", "WebSocket",
       ],
       path: "Sources/FastChat/Server", swiftSettings: strict),
 
     // Floor 5: programs.
     .executableTarget(
-      name: "CLI", dependencies: ["CCommandLine", "Server"], path: "Sources/FastChat/CLI",
+      name: "CLI", dependencies: ["Server"], path: "Sources/FastChat/CLI",
       swiftSettings: strict),
     .executableTarget(
       name: "Load", dependencies: ["CLinuxIO", "EventLoop", "JSON", "WebSocket"],

@@ -1,4 +1,25 @@
+import Glibc
+import Server
+
+/// The `fastchat` program: reads what it is asked to be, and is it.
 @main
 enum Program {
-  static func main() {}
+  /// Flags, variables or the configuration file are wrong.
+  static let exitUsage: Int32 = 2
+
+  static func main() {
+    do throws(ConfigurationError) {
+      let invocation = try Invocation(
+        arguments: Array(CommandLine.arguments.dropFirst()), environment: Surroundings.environment(),
+        descriptors: Surroundings.descriptorsMax())
+      switch invocation {
+      case .show(let text): print(text, terminator: "")
+      case .serve: exit(0)
+      }
+    } catch {
+      var line = "fastchat: \(error)\n"
+      line.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+      exit(exitUsage)
+    }
+  }
 }

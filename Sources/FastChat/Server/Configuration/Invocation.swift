@@ -1,0 +1,104 @@
+/// What the program was asked to do: its words, its environment and its configuration file, read.
+public enum Invocation: Sendable {
+  /// Serve; `notes` are lines to log as warnings.
+  case serve(Configuration, notes: [String])
+  /// Print a text on standard output and end with 0.
+  case show(String)
+
+  /// Reads a command line.
+  ///
+  /// - Parameters:
+  ///   - arguments: the words behind the program's name.
+  ///   - environment: names and values of the environment.
+  ///   - descriptors: how many files the process may have open.
+  /// - Throws: the one line that says what is wrong and what to do.
+  public init(
+    arguments: [String], environment: [(name: String, value: String)], descriptors: Int
+  ) throws(ConfigurationError) {
+    var words = arguments[...]
+    var command = "serve"
+    if let first = words.first, !first.hasPrefix("-") {
+      command = first
+      words.removeFirst()
+    }
+    guard Self.commands.contains(command) else {
+      let suggestion = Suggestion.text(for: command, among: Self.commands)
+      throw ConfigurationError(
+        "unknown command '\(Printable.short(command))'\(suggestion.isEmpty ? "; see --help" : suggestion)")
+    }
+    let flags = try Flags(Array(words))
+    if flags.wantsHelp {
+      self = .show(Help.text)
+    } else if flags.wantsVersion {
+      self = .show("fastchat \(Version.text)\n")
+    } else if command == "options" {
+      guard flags.given.isEmpty else { throw ConfigurationError("options takes no flags; see --help") }
+      self = .show(OptionsPage.text)
+    } else {
+      self = try Self.serve(flags, environment, descriptors)
+    }
+  }
+
+  static let commands = ["serve", "options"]
+
+  private static func serve(
+    _ flags: Flags, _ environment: [(name: String, value: String)], _ descriptors: Int
+  ) throws(ConfigurationError) -> Invocation {
+    let variables = Variables(environment)
+    var configuration = Configuration()
+    let configOption = "config"
+    let flagged = flags.given.last { $0.option.name == configOption }?.text
+    if let path = flagged ?? variables.given.first(where: { $0.option.name == configOption })?.text {
+      try apply(ConfigurationFile(path: path), path, to: &configuration)
+    }
+    for (option, text) in variables.given where option.name != configOption {
+      try option.apply(text, from: .variable, to: &configuration)
+    }
+    for (option, text) in flags.given where option.name != configOption {
+      try option.apply(text ?? "true", from: .flag, to: &configuration)
+    }
+    try configuration.check(descriptors: descriptors)
+    return .serve(configuration, notes: variables.notes)
+  }
+
+  private static func apply(
+    _ file: ConfigurationFile, _ path: String, to configuration: inout Configuration
+  ) throws(ConfigurationError) {
+    // A list may go on in further lines; anything else that comes twice is a mistake.
+    var texts: [String: (line: Int, text: String)] = [:]
+    for line in file.lines {
+      let at = "\(path):\(line.number):"
+      guard let option = Options.named(line.name), option.name != "config" else {
+        let suggestion = Suggestion.text(for: line.name, among: Options.all.map(\.name))
+        throw ConfigurationError("\(at) unknown name '\(Printable.short(line.name))'\(suggestion)")
+      }
+      var text = line.text
+      if let earlier = texts[option.name] {
+        guard option.isList else {
+          throw ConfigurationError("\(at) \(option.name) was given in line \(earlier.line) already")
+        }
+        text = earlier.text + "," + text
+      }
+      texts[option.name] = (line.number, text)
+      try option.apply(text, from: .file(path: path, line: line.number), to: &configuration)
+    }
+  }
+}
+
+/// The `FASTCHAT_...` variables of an environment. An empty one counts as not set.
+private struct Variables {
+  private(set) var given: [(option: Option, text: String)] = []
+  /// Names that are no option's. Not an error: other programs of a machine may use the prefix too.
+  private(set) var notes: [String] = []
+
+  init(_ environment: [(name: String, value: String)]) {
+    for (name, value) in environment where name.hasPrefix("FASTCHAT_") && !value.isEmpty {
+      if let option = Options.all.first(where: { $0.variable == name }) {
+        given.append((option, value))
+      } else {
+        let suggestion = Suggestion.text(for: name, among: Options.all.map(\.variable))
+        notes.append("the variable \(Printable.short(name)) is no option\(suggestion)")
+      }
+    }
+  }
+}
