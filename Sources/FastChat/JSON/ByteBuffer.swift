@@ -119,7 +119,8 @@ public struct ByteBuffer: ~Copyable {
     let start = count
     repeat {
       let (quotient, digit) = magnitude.quotientAndRemainder(dividingBy: 10)
-      base.storeBytes(of: UInt8(ascii: "0") + UInt8(truncatingIfNeeded: digit), toByteOffset: count, as: UInt8.self)
+      base.storeBytes(
+        of: UInt8(ascii: "0") + UInt8(truncatingIfNeeded: digit), toByteOffset: count, as: UInt8.self)
       count += 1
       magnitude = quotient
     } while magnitude > 0
