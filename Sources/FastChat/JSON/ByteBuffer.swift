@@ -178,9 +178,31 @@ public func sameBytes(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) 
   return memcmp(a.baseAddress!, b.baseAddress!, a.count) == 0
 }
 
-/// Whether a run holds exactly the bytes of `text`.
+/// Whether a run holds exactly the bytes of `text`. For texts known where this is compiled it becomes a
+/// few comparisons of words: the last one overlaps the one before it.
+@inlinable @inline(__always)
 public func sameBytes(_ a: UnsafeRawBufferPointer, _ text: StaticString) -> Bool {
-  sameBytes(a, UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+  let count = text.utf8CodeUnitCount
+  guard a.count == count else { return false }
+  guard count > 0 else { return true }
+  let left = a.baseAddress.unsafelyUnwrapped
+  let right = UnsafeRawPointer(text.utf8Start)
+  func differ<Word: FixedWidthInteger & BitwiseCopyable>(at offset: Int, _: Word.Type) -> Bool {
+    left.loadUnaligned(fromByteOffset: offset, as: Word.self)
+      != right.loadUnaligned(fromByteOffset: offset, as: Word.self)
+  }
+  switch count {
+  case 1: return !differ(at: 0, UInt8.self)
+  case 2...3: return !differ(at: 0, UInt16.self) && !differ(at: count - 2, UInt16.self)
+  case 4...7: return !differ(at: 0, UInt32.self) && !differ(at: count - 4, UInt32.self)
+  default:
+    var offset = 0
+    while offset < count - 8 {
+      if differ(at: offset, UInt64.self) { return false }
+      offset += 8
+    }
+    return !differ(at: count - 8, UInt64.self)
+  }
 }
 
 /// Byte order of two runs, as memcmp, the shorter first where one begins the other.

@@ -63,53 +63,50 @@ extension JSONReader {
   /// machine is little-endian, so the lowest mark is the first byte that needs a look.
   @inlinable
   mutating func scanString() throws(JSONError) -> JSONText {
-    cursor += 1
-    let first = cursor
+    let first = cursor + 1
+    var at = first
     var plain = true
     while true {
-      while limit - cursor >= 8 {
-        let word = cursor.loadUnaligned(as: UInt64.self)
+      while limit - at >= 8 {
+        let word = at.loadUnaligned(as: UInt64.self)
         let marks =
           bytesBelow(0x20, in: word) | bytesEqual(UInt8(ascii: "\""), in: word)
           | bytesEqual(UInt8(ascii: "\\"), in: word)
         if marks != 0 {
-          cursor += marks.trailingZeroBitCount / 8
+          at += marks.trailingZeroBitCount / 8
           break
         }
-        cursor += 8
+        at += 8
       }
-      guard cursor < limit else { throw syntax() }
-      switch cursor.load(as: UInt8.self) {
-      case UInt8(ascii: "\""):
-        let raw = UnsafeRawBufferPointer(start: first, count: cursor - first)
-        cursor += 1
-        return JSONText(raw: raw, isPlain: plain)
-      case UInt8(ascii: "\\"):
+      if at < limit, at.load(as: UInt8.self) == UInt8(ascii: "\"") {
+        cursor = at + 1
+        return JSONText(raw: UnsafeRawBufferPointer(start: first, count: at - first), isPlain: plain)
+      }
+      guard at < limit, at.load(as: UInt8.self) >= 0x20 else { throw .syntax(offset: at - start) }
+      if at.load(as: UInt8.self) == UInt8(ascii: "\\") {
         plain = false
-        try scanEscape()
-      case 0..<0x20:
-        throw syntax()
-      default:
-        cursor += 1
+        try scanEscape(&at)
+      } else {
+        at += 1
       }
     }
   }
 
   /// Consumes a backslash and what it escapes.
   @usableFromInline
-  mutating func scanEscape() throws(JSONError) {
-    guard limit - cursor >= 2 else { throw syntax() }
-    switch (cursor + 1).load(as: UInt8.self) {
+  func scanEscape(_ at: inout UnsafeRawPointer) throws(JSONError) {
+    guard limit - at >= 2 else { throw .syntax(offset: at - start) }
+    switch (at + 1).load(as: UInt8.self) {
     case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"), UInt8(ascii: "f"),
       UInt8(ascii: "n"), UInt8(ascii: "r"), UInt8(ascii: "t"):
-      cursor += 2
+      at += 2
     case UInt8(ascii: "u"):
-      guard limit - cursor >= 6 else { throw syntax() }
-      for index in 2..<6 where hexValue((cursor + index).load(as: UInt8.self)) == nil {
-        throw syntax()
+      guard limit - at >= 6 else { throw .syntax(offset: at - start) }
+      for index in 2..<6 where hexValue((at + index).load(as: UInt8.self)) == nil {
+        throw .syntax(offset: at - start)
       }
-      cursor += 6
-    default: throw syntax()
+      at += 6
+    default: throw .syntax(offset: at - start)
     }
   }
 

@@ -29,7 +29,8 @@ public struct JSONText {
     while let piece = nextPiece(&offset) {
       switch piece {
       case .run(let bytes): buffer.append(bytes)
-      case .scalar(let scalar): UTF8.encode(scalar).forEach { buffer.append($0) }
+      case .scalar(let scalar):
+        for byte in UTF8.encode(scalar) { buffer.append(byte) }
       case .loneSurrogate:
         buffer.truncate(to: before)
         return false
