@@ -69,12 +69,15 @@ let package = Package(
 
     // Tests: one folder per target, and what they share.
     .target(name: "CAllocations", path: "Tests/Support/CAllocations", cSettings: strictC),
-    .target(name: "Support", dependencies: ["CLinuxIO", "JSON"], path: "Tests/Support/Support", swiftSettings: strict),
+    .target(
+      name: "Support", dependencies: ["CLinuxIO", "JSON"], path: "Tests/Support/Support",
+      swiftSettings: strict),
     .testTarget(name: "JSONTests", dependencies: ["JSON"], path: "Tests/JSON", swiftSettings: strict),
     .testTarget(
       name: "WebSocketTests", dependencies: ["WebSocket", "CZlib"], path: "Tests/WebSocket",
       swiftSettings: strict),
-    .testTarget(name: "ChatTests", dependencies: ["Chat", "JSON"], path: "Tests/Chat", swiftSettings: strict),
+    .testTarget(
+      name: "ChatTests", dependencies: ["Chat", "JSON"], path: "Tests/Chat", swiftSettings: strict),
     .testTarget(
       name: "EventLoopTests", dependencies: ["EventLoop", "CLinuxIO", "Support"], path: "Tests/EventLoop",
       swiftSettings: strict),
@@ -82,7 +85,9 @@ let package = Package(
       name: "EmbeddedTests", dependencies: ["Embedded", "Chat", "CSQLite", "Support"], path: "Tests/Embedded",
       swiftSettings: strict),
     .testTarget(
-      name: "ServerTests", dependencies: ["Server", "Support"], path: "Tests/Server", swiftSettings: strict),
+      name: "ServerTests",
+      dependencies: ["Chat", "Embedded", "EventLoop", "JSON", "Server", "Support", "WebSocket"],
+      path: "Tests/Server", swiftSettings: strict),
     .testTarget(name: "HouseTests", path: "Tests/House", swiftSettings: strict),
     .testTarget(
       name: "IntegrationTests", dependencies: ["Support", "JSON"], path: "Tests/Integration",

@@ -1,0 +1,29 @@
+import Glibc
+
+/// The signals that end the server. They are blocked in every thread, and one thread waits for them: no
+/// handler ever interrupts anything.
+enum Signals {
+  /// To be called before the first thread is started, since threads inherit what is blocked. A peer that
+  /// went away shall be an error of the write that found out, not the end of the process.
+  static func prepare() {
+    signal(SIGPIPE, SIG_IGN)
+    var set = ending()
+    pthread_sigmask(SIG_BLOCK, &set, nil)
+  }
+
+  /// Waits for SIGTERM or SIGINT and returns which one came.
+  static func wait() -> Int32 {
+    var set = ending()
+    var number: Int32 = 0
+    while sigwait(&set, &number) != 0 {}
+    return number
+  }
+
+  private static func ending() -> sigset_t {
+    var set = sigset_t()
+    sigemptyset(&set)
+    sigaddset(&set, SIGTERM)
+    sigaddset(&set, SIGINT)
+    return set
+  }
+}
