@@ -1,1 +1,28 @@
+#define _GNU_SOURCE
 #include "linuxio.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+int linuxio_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }
+
+int linuxio_name_thread(const char *name) {
+  char kept[16];
+  unsigned i = 0;
+  for (; i < 15 && name[i]; i++) kept[i] = name[i];
+  kept[i] = 0;
+  return pthread_setname_np(pthread_self(), kept);
+}
+
+int linuxio_bind_thread(unsigned processor) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(processor, &set);
+  return pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+int linuxio_processors(void) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
