@@ -39,14 +39,14 @@ public enum Invocation: Sendable {
     }
   }
 
-  static let commands = ["serve", "options"]
+  private static let commands = ["serve", "options"]
+  private static let configOption = "config"
 
   private static func serve(
     _ flags: Flags, _ environment: [(name: String, value: String)], _ descriptors: Int
   ) throws(ConfigurationError) -> Invocation {
     let variables = Variables(environment)
     var configuration = Configuration()
-    let configOption = "config"
     let flagged = flags.given.last { $0.option.name == configOption }?.text
     if let path = flagged ?? variables.given.first(where: { $0.option.name == configOption })?.text {
       try apply(ConfigurationFile(path: path), path, to: &configuration)
@@ -68,9 +68,12 @@ public enum Invocation: Sendable {
     var texts: [String: (line: Int, text: String)] = [:]
     for line in file.lines {
       let at = "\(path):\(line.number):"
-      guard let option = Options.named(line.name), option.name != "config" else {
+      guard let option = Options.named(line.name) else {
         let suggestion = Suggestion.text(for: line.name, among: Options.all.map(\.name))
         throw ConfigurationError("\(at) unknown name '\(Printable.short(line.name))'\(suggestion)")
+      }
+      guard option.name != configOption else {
+        throw ConfigurationError("\(at) a configuration file names no other")
       }
       var text = line.text
       if let earlier = texts[option.name] {
