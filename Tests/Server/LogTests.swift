@@ -93,8 +93,8 @@ import Testing
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(receiver, $0, length) }
     }
     try #require(bound == 0)
-    #expect(ServiceManager.notify(.ready, socket: abstract ? "@" + name : name))
-    #expect(ServiceManager.notify(.stopping, socket: abstract ? "@" + name : name))
+    #expect(ServiceManager.tell(.ready, socket: abstract ? "@" + name : name))
+    #expect(ServiceManager.tell(.stopping, socket: abstract ? "@" + name : name))
     var buffer = [UInt8](repeating: 0, count: 64)
     for expected in ["READY=1", "STOPPING=1"] {
       let count = recv(receiver, &buffer, buffer.count, Int32(MSG_DONTWAIT))
@@ -105,8 +105,8 @@ import Testing
   }
 
   @Test func aServiceManagerThatIsNotThereIsNoticed() {
-    #expect(!ServiceManager.notify(.ready, socket: "/nowhere/notify"))
-    #expect(!ServiceManager.notify(.ready, socket: "relative"))
-    #expect(!ServiceManager.notify(.ready, socket: "/" + String(repeating: "x", count: 200)))
+    #expect(!ServiceManager.tell(.ready, socket: "/nowhere/notify"))
+    #expect(!ServiceManager.tell(.ready, socket: "relative"))
+    #expect(!ServiceManager.tell(.ready, socket: "/" + String(repeating: "x", count: 200)))
   }
 }

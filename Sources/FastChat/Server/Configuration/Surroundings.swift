@@ -16,12 +16,6 @@ public enum Surroundings {
     return result
   }
 
-  /// How many files the process may have open: the soft limit is raised to the hard one first.
-  public static func descriptorsMax() -> Int {
-    var limit = rlimit()
-    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1_024 }
-    limit.rlim_cur = limit.rlim_max
-    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-    return Int(clamping: limit.rlim_max)
-  }
+  /// How many files the process may have open, once its soft limit is raised to the hard one.
+  public static func descriptorsMax() -> Int { Descriptors.raiseLimit() }
 }
