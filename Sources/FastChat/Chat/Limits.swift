@@ -40,8 +40,14 @@ public struct Limits: Sendable {
   public static let stallMilliseconds: Int64 = 35_000
   /// Bytes of a server's frame: lists are cut earlier, with `more`.
   public static let serverFrameBytes = 512 << 10
+  /// Bytes of such a frame that are not its rows.
+  public static let frameOverheadBytes = 1 << 10
   /// Rows of a list in an answer.
   public static let pageRows = 100
+  /// Bytes of events that are read at once to replay a chat.
+  public static let replayPageBytes = 64 << 10
+  /// Rows that an attach reads of a user's chats at once.
+  public static let listRows = 1_000
   /// Bytes of a user id, a device, a room's name in its id; of a request's id.
   public static let nameBytes = 64
   public static let requestIDBytes = 64

@@ -30,7 +30,7 @@ public enum Role: UInt8, Sendable {
 
 /// Which request of which session a record came from. `epoch` is a server's start, `session` is unique
 /// within it, `request` counts within the session from 1.
-public struct Origin: Equatable, Sendable {
+public struct Origin: Equatable, Sendable, BitwiseCopyable {
   public var epoch: UInt64
   public var session: SessionID
   public var request: UInt32
@@ -53,7 +53,7 @@ public struct Origin: Equatable, Sendable {
 /// +---------+------------------------+-----------------+
 /// ```
 /// A generation is never 0, so neither is the whole.
-public struct SessionID: Hashable, Sendable {
+public struct SessionID: Hashable, Sendable, BitwiseCopyable {
   public let raw: UInt64
 
   public init(raw: UInt64) { self.raw = raw }
@@ -118,7 +118,8 @@ public enum AppendCodec {
 
   public static func encode(_ append: borrowing Append, into buffer: inout ByteBuffer) {
     let length =
-      header + append.chat.count + append.from.count + append.device.count + append.id.count + append.body.count
+      header + append.chat.count + append.from.count + append.device.count + append.id.count
+      + append.body.count
     buffer.reserve(length)
     buffer.append(raw: UInt32(length))
     buffer.append(raw: append.partition)

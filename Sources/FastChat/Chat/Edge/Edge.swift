@@ -4,12 +4,17 @@ public import JSON
 /// leaves in `actions`, `appends`, `queries`, `ephemerals` and `reads`, which the loop performs and clears.
 ///
 /// The contract with its loop:
-/// - `beginTurn` comes first in each turn of the loop.
+/// - `beginTurn` comes first in each turn of the loop, `endTurn` last; `endTurn` is an input like others.
 /// - After *each* input the loop performs `actions` in order and calls `actionsPerformed()`; then it
-///   reports what it dropped by `lost`, which may leave actions again.
-/// - `appends`, `queries`, `ephemerals` and `reads` may be collected over the inputs of a turn.
+///   reports the copies that it dropped by `lost`. Then, as long as `hasMore`, it calls `continueBatch()`
+///   and performs the actions again.
+/// - `appends`, `queries`, `ephemerals` and `reads` may be collected over the inputs of a turn, and are
+///   taken after `endTurn`.
 /// - A `SessionID` in an action is of an open session, or of one that this same action closes.
-/// - A SessionID's slot is below `slots`, and stays the session's until `closed`.
+/// - A slot stays the session's until `closed`, or until an action closed it.
+///
+/// What it holds of users and chats is numbered (`NameTable`), and all else are plain structs in slabs:
+/// a frame costs no allocation and no count of references.
 public final class Edge {
   public struct Configuration: Sendable {
     public var shard: Int
@@ -19,25 +24,37 @@ public final class Edge {
     public var log: String
     public var server: String
     public var partitions: Int32
-    public var slots: Int
     public var limits: Limits
+    /// Keys the tables of names, so that clients cannot choose names that collide.
+    public var hashSeed: UInt64
 
     public init(
-      shard: Int, epoch: UInt64, log: String, server: String, partitions: Int32, slots: Int, limits: Limits
+      shard: Int, epoch: UInt64, log: String, server: String, partitions: Int32, limits: Limits,
+      hashSeed: UInt64
     ) {
       self.shard = shard
       self.epoch = epoch
       self.log = log
       self.server = server
       self.partitions = partitions
-      self.slots = slots
       self.limits = limits
+      self.hashSeed = hashSeed
     }
   }
 
+  /// Reads of the view under way at once, for catching up; the rest waits in a queue.
+  static let readsAtOnce = 256
+  /// Actions after which a batch is left off, so that the loop performs them before more come.
+  static let actionsAtOnce = 4096
+  /// Requests of a session that were answered `unavailable` and may still happen; past it the session ends.
+  static let indefiniteRequests = 1024
+
+  let configuration: Configuration
+  let limits: Limits
+
   // MARK: What it wants done
 
-  public private(set) var actions: [EdgeAction] = []
+  public internal(set) var actions: [EdgeAction] = []
   /// Records for the log, as `AppendCodec` writes them. The loop takes and clears them, once a turn.
   public var appends = ByteBuffer(capacity: 64 << 10)
   /// How many records `appends` holds; cleared with it.
@@ -46,76 +63,215 @@ public final class Edge {
   /// For every shard, this one included.
   public var ephemerals: [Ephemeral] = []
   public var reads: [ReadMark] = []
+  /// Only rising, but for `sessions`.
+  public internal(set) var counters = EdgeCounters()
 
-  /// The bytes of a `.send`.
-  public func output(start: Int32, count: Int32) -> UnsafeRawBufferPointer { fatalError() }
-  /// The event of a `.deliver`.
-  public func delivery(_ index: Int32) -> Delivery { fatalError() }
-  public func user(of session: SessionID) -> UnsafeRawBufferPointer { fatalError() }
-  public func device(of session: SessionID) -> UnsafeRawBufferPointer { fatalError() }
-  public func actionsPerformed() {}
+  var output = ByteBuffer(capacity: 64 << 10)
+  var deliveries: [Delivery] = []
 
-  // MARK: Counters for metrics, only rising
+  // MARK: What it remembers
 
-  public private(set) var counters = EdgeCounters()
+  var tick: Tick = 0
+  var wall: WallTime = 0
+  var appendRoom = 0
+
+  var sessions = Slab<Session>()
+  var userNames: NameTable
+  var users = Slab<User>()
+  var chatNames: NameTable
+  var chats = Slab<ChatEntry>()
+  var memberships = Slab<Membership>()
+  var listeners = Slab<Listener>()
+  var listenerNumbers: [ListenerKey: Int32] = [:]
+  var pendings = Slab<Pending>()
+  /// Sessions on their way in, and those whose partitions have not settled, by slot.
+  var attaches: [Int32: Attach] = [:]
+  var partitions: [PartitionState]
+  /// Questions to the view without an answer, by tag.
+  var viewReads: [UInt64: ViewRead] = [:]
+  var lastTag: UInt64 = 0
+  var catchUpReads = 0
+
+  /// The batch that is being handed over, and where in it.
+  var current: Batch?
+  var currentOffset = 0
+  /// Batches may wait that were held.
+  var canResume = false
+
+  /// The bytes of the ephemeral event that is being delivered: its `Delivery` points into them.
+  var ephemeral = ByteBuffer()
+  /// The bytes of the page that is being delivered.
+  var page = ByteBuffer()
+
+  var helloDeadlines = Queue<SessionID>()
+  var attachDeadlines = Queue<SessionID>()
+  var watched = Queue<Watch>()
+  var catchUpQueue = Queue<SessionID>()
+  var liveQueue = Queue<SessionID>()
+  /// Reads that could not be answered, to be tried again at the next look at the deadlines.
+  var retries: [ViewRetry] = []
+
+  // Texts with escapes are decoded here: a request's id, its chat, another name.
+  var idScratch = ByteBuffer()
+  var chatScratch = ByteBuffer()
+  var nameScratch = ByteBuffer()
+  /// What the edge itself composes as the body of a record or an event.
+  var bodyScratch = ByteBuffer()
 
   /// `applied` and the view's id are what the view says when the server starts.
-  public init(_ configuration: Configuration, view: UInt64, directory: UInt64, applied: [Seq]) {}
+  public init(_ configuration: Configuration, view: UInt64, directory: UInt64, applied: [Seq]) {
+    precondition(configuration.epoch != 0 && applied.count == Int(configuration.partitions))
+    self.configuration = configuration
+    limits = configuration.limits
+    userNames = NameTable(seed: configuration.hashSeed)
+    chatNames = NameTable(seed: ~configuration.hashSeed)
+    partitions = applied.map { PartitionState(position: $0, view: view, directory: directory) }
+  }
+
+  /// The bytes of a `.send`.
+  public func output(start: Int32, count: Int32) -> UnsafeRawBufferPointer {
+    output[Int(start)..<Int(start) + Int(count)]
+  }
+
+  /// The event of a `.deliver`.
+  public func delivery(_ index: Int32) -> Delivery { deliveries[Int(index)] }
+
+  /// Who the session is; empty before its `hello`.
+  public func user(of session: SessionID) -> UnsafeRawBufferPointer {
+    guard let pointer = find(session), pointer.pointee.user >= 0 else { return .init(start: nil, count: 0) }
+    return userNames.bytes(pointer.pointee.user)
+  }
+
+  /// Which device the session is of; empty before its `hello`.
+  public func device(of session: SessionID) -> UnsafeRawBufferPointer {
+    guard let pointer = find(session) else { return .init(start: nil, count: 0) }
+    return deviceName(pointer)
+  }
+
+  /// All `actions` of the last input are done. What they dropped is still to be told by `lost`.
+  public func actionsPerformed() {
+    actions.removeAll(keepingCapacity: true)
+    output.removeAll(keepingAtMost: 1 << 20)
+  }
+
+  /// Each input begins so: the deliveries of the one before it are not asked for any more.
+  func beginInput() { deliveries.removeAll(keepingCapacity: true) }
+
+  deinit {
+    for number in 0..<Int32(chats.addressable) { chats[number].pointee.members?.deallocate() }
+  }
 
   // MARK: Time
 
-  /// `appendRoom`: bytes of appends that the server still takes.
-  public func beginTurn(tick: Tick, wall: WallTime, appendRoom: Int) {}
-  /// Looks at deadlines. To be called about every 100 ms, also when nothing else happens.
-  public func checkDeadlines() {}
+  /// A turn of the loop begins. `appendRoom`: bytes of appends that the server still takes.
+  public func beginTurn(tick: Tick, wall: WallTime, appendRoom: Int) {
+    beginInput()
+    let stoodStillFor = tick - self.tick
+    let isFirst = self.tick == 0
+    self.tick = tick
+    self.wall = wall
+    self.appendRoom = appendRoom
+    if !isFirst, stoodStillFor > Limits.stallMilliseconds {
+      // What waits in the sockets may be older than the owner's memory of repeats (DESIGN section 3).
+      closeAll { _ in (4000, 0, "the server stood still") }
+    }
+  }
 
-  // MARK: From the sockets
+  /// Lets what the turn's inputs made ready happen: reads for those who catch up, `live` for those who have.
+  public func endTurn() {
+    beginInput()
+    issueCatchUpReads()
+    while let id = liveQueue.popFirst() {
+      guard let session = find(id) else { continue }
+      session.pointee.isQueuedForLive = false
+      guard session.pointee.beforeLive == 0, !session.pointee.wasToldLive else { continue }
+      session.pointee.wasToldLive = true
+      sendLive(session)
+    }
+  }
 
-  /// A WebSocket connection is open and waits for its `hello`. `token` came with the upgrade.
-  public func opened(_ session: SessionID) {}
-  /// The connection is gone, whoever ended it. Not called for one that an action closed.
-  public func closed(_ session: SessionID) {}
-  /// One text message. Not called between `pause` and `resume`.
-  public func received(_ session: SessionID, text: UnsafeRawBufferPointer) {}
-  /// Little waits for the session any more (below a quarter of `outputBytes`). Called when it was above
-  /// that at the end of a turn and fell below.
-  public func drained(_ session: SessionID) {}
-  /// A `.deliver` of the last input was dropped.
-  public func lost(_ session: SessionID, delivery index: Int32) {}
-  /// Whether answers to requests still fit: the loop stops reading requests of a session whose waiting
-  /// bytes are above `outputBytes`, without asking the machine.
+  // MARK: Sessions
 
-  // MARK: From the directory
+  func find(_ id: SessionID) -> UnsafeMutablePointer<Session>? {
+    let slot = Int32(id.slot)
+    guard Int(slot) < sessions.addressable else { return nil }
+    let session = sessions[slot]
+    return session.pointee.id == id && session.pointee.phase != .free ? session : nil
+  }
 
-  public func registered(_ session: SessionID, directory: UInt64) {}
-  /// A newer session of the same device attached.
-  public func replaced(_ session: SessionID) {}
+  func deviceName(_ session: UnsafeMutablePointer<Session>) -> UnsafeRawBufferPointer {
+    let field = UnsafeMutableRawPointer(session) + MemoryLayout<Session>.offset(of: \.device)!
+    return InlineName.bytes(of: field.assumingMemoryBound(to: InlineName.self))
+  }
 
-  // MARK: From the log, the owner and the view
+  func pause(_ session: UnsafeMutablePointer<Session>, _ reason: Session.Pause) {
+    let wasPaused = !session.pointee.pause.isEmpty
+    session.pointee.pause.insert(reason)
+    if !wasPaused { actions.append(.pause(session.pointee.id)) }
+  }
 
-  public func appended(_ report: Appended) {}
-  public func failed(_ report: Failed) {}
-  public func judged(_ verdict: Verdict) {}
-  public func received(_ batch: Batch) {}
-  public func received(_ answer: borrowing ViewAnswer) {}
-  public func received(_ event: borrowing Ephemeral) {}
-  /// The shard's mailbox was full and something was not put into it.
-  public func mailboxOverflowed() {}
+  func resume(_ session: UnsafeMutablePointer<Session>, _ reason: Session.Pause) {
+    guard session.pointee.pause.contains(reason) else { return }
+    session.pointee.pause.remove(reason)
+    if session.pointee.pause.isEmpty { actions.append(.resume(session.pointee.id)) }
+  }
+
+  /// Ends the session: the loop closes its connection, and the machine forgets it.
+  func close(
+    _ session: UnsafeMutablePointer<Session>, _ code: UInt16, retry: Int32 = 0, _ reason: StaticString
+  ) {
+    actions.append(.close(session.pointee.id, code: code, retry: retry, reason: reason))
+    forget(session)
+  }
+
+  func closeAll(_ how: (SessionID) -> (UInt16, Int32, StaticString)) {
+    for slot in 0..<Int32(sessions.addressable) {
+      let session = sessions[slot]
+      guard session.pointee.phase != .free else { continue }
+      let (code, retry, reason) = how(session.pointee.id)
+      close(session, code, retry: retry, reason)
+    }
+  }
 
   // MARK: The end
 
   /// Stops taking requests: every session is closed with 4000 and told to come back after a time spread
   /// over `spreadMilliseconds`; `seed` spreads it.
-  public func drain(spreadMilliseconds: Int32, seed: UInt64) {}
+  public func drain(spreadMilliseconds: Int32, seed: UInt64) {
+    beginInput()
+    var state = seed
+    closeAll { _ in
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      let spread = Int32((state >> 33) % UInt64(max(spreadMilliseconds, 1)))
+      return (4000, 1 + spread, "draining")
+    }
+  }
+}
+
+struct ListenerKey: Hashable {
+  var slot: Int32
+  var chat: Int32
+}
+
+/// A session with requests that wait, and when to look at them again.
+struct Watch: BitwiseCopyable {
+  var session: SessionID
+  var at: Tick
 }
 
 public struct EdgeCounters: Sendable {
+  /// Sessions that were welcomed and are still here.
   public var sessions = 0
   public var requests: UInt64 = 0
-  public var messagesAccepted: UInt64 = 0
+  /// Sends handed to the log.
+  public var sends: UInt64 = 0
+  /// Copies of events handed to sessions, replays included.
   public var deliveries: UInt64 = 0
+  /// Copies dropped at a session's bound: pull mode.
   public var lostCopies: UInt64 = 0
   public var doubts: UInt64 = 0
   /// Refusals by code, in the order of `ErrorCode`.
   public var refusals = [UInt64](repeating: 0, count: ErrorCode.allCases.count)
+
+  public init() {}
 }

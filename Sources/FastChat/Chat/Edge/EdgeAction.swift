@@ -26,5 +26,6 @@ public struct Delivery {
   public var seq: Seq
   /// How many copies of it the machine asked for. Above one, frame once and share.
   public var copies: Int32
-  var chat: ChatIndex
+  /// The chat it is of; valid as long as `json`.
+  var chat: UnsafeRawBufferPointer
 }

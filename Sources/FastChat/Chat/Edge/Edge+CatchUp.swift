@@ -1,0 +1,271 @@
+import JSON
+
+/// Reading the view from a cursor until a listener stands where its shard stands (DESIGN section 5, "A
+/// read"), and what else the view answers.
+extension Edge {
+  func queueForCatchUp(_ session: SessionPointer) {
+    guard !session.pointee.isQueuedForCatchUp else { return }
+    session.pointee.isQueuedForCatchUp = true
+    catchUpQueue.append(session.pointee.id)
+  }
+
+  /// One read a session at a time, and a bounded number for all.
+  func issueCatchUpReads() {
+    var tries = catchUpQueue.count
+    while tries > 0, catchUpReads < Self.readsAtOnce, let id = catchUpQueue.popFirst() {
+      tries -= 1
+      guard let session = find(id) else { continue }
+      session.pointee.isQueuedForCatchUp = false
+      guard session.pointee.phase == .open, !session.pointee.isCongested, !session.pointee.isReading else {
+        continue
+      }
+      var number = session.pointee.firstListener
+      while number >= 0, listeners[number].pointee.state != .behind {
+        number = listeners[number].pointee.nextOfSession
+      }
+      if number >= 0 { issueRead(session, number) }
+    }
+  }
+
+  private func issueRead(_ session: SessionPointer, _ number: Int32) {
+    let listener = listeners[number]
+    session.pointee.isReading = true
+    listener.pointee.passed = 0
+    listener.pointee.issuedAt = partitions[Int(listener.pointee.partition)].position
+    catchUpReads += 1
+    ask(
+      .catchUp(session.pointee.id, chat: listener.pointee.chat),
+      ViewQuery(
+        tag: 0, partition: listener.pointee.partition, what: .eventsAfter(listener.pointee.at),
+        chat: Array(chatNames.bytes(listener.pointee.chat)),
+        user: Array(userNames.bytes(session.pointee.user)), limit: Limits.pageRows,
+        bytes: Limits.replayPageBytes))
+    listener.pointee.read = lastTag
+  }
+
+  /// Answers of the view; a tag that is not known any more is of a read that was given up.
+  public func received(_ answer: borrowing ViewAnswer) {
+    beginInput()
+    guard let read = viewReads.removeValue(forKey: answer.tag) else { return }
+    switch read {
+    case .list(let id, let partition): received(list: answer, for: id, partition: partition)
+    case .catchUp(let id, let chat):
+      catchUpReads -= 1
+      received(events: answer, for: id, chat: chat)
+    case .history(let id, let request, let limit, let isForward):
+      received(history: answer, for: id, request, limit: limit, isForward: isForward)
+    case .members(let id, let request): received(members: answer, for: id, request)
+    case .chats(let id, let request, let listing): received(chats: answer, for: id, request, listing)
+    case .confirm(let id, let frame): confirmed(id, frame: frame, answer)
+    case .recent(let partition): received(recent: answer, partition: partition)
+    }
+  }
+
+  /// Whether the answer is of a view or a directory that this shard did not take: a doubt, and not counted.
+  func isOfAnotherView(_ answer: borrowing ViewAnswer) -> Bool {
+    let state = partitions[Int(answer.partition)]
+    guard answer.view != state.view || answer.directory != state.directory else { return false }
+    if state.doubt == nil { doubt(partition: answer.partition) }
+    return true
+  }
+
+  // MARK: A page of events
+
+  private func received(events answer: borrowing ViewAnswer, for id: SessionID, chat: Int32) {
+    let key = ListenerKey(slot: Int32(id.slot), chat: chat)
+    guard let session = find(id), let number = listenerNumbers[key],
+      listeners[number].pointee.read == answer.tag
+    else { return }
+    let listener = listeners[number]
+    listener.pointee.read = 0
+    session.pointee.isReading = false
+    guard !answer.hasFailed, !answer.isRebuilding, !isOfAnotherView(answer) else {
+      return retries.append(.catchUp(id))
+    }
+    if let member = answer.member, !isDirect(chat) {
+      enterRoom(user: session.pointee.user, chatNames.bytes(chat), joined: member.joined)
+    }
+    let start = max(listener.pointee.at, (answer.member?.joined ?? 0) - 1)
+    let cannotReplay =
+      answer.rows.first.map { $0.prev > start && $0.seq > start } ?? (answer.head > start)
+    if cannotReplay {
+      sendReset(session, chat: chatNames.bytes(chat), head: answer.head)
+      listener.pointee.isRemoved = answer.member == nil
+      return finish(session, number, at: max(start, answer.applied), answer)
+    }
+    let last = handRows(session, listener, answer, above: start)
+    guard !answer.hasMore else {
+      listener.pointee.at = last
+      return queueForCatchUp(session)
+    }
+    finish(session, number, at: max(last, answer.applied), answer)
+  }
+
+  /// Hands the rows over, but what lies between an own removal and the next own join; the last row's seq.
+  private func handRows(
+    _ session: SessionPointer, _ listener: UnsafeMutablePointer<Listener>, _ answer: borrowing ViewAnswer,
+    above start: Seq
+  ) -> Seq {
+    let chat = chatNames.bytes(listener.pointee.chat)
+    let user = userNames.bytes(session.pointee.user)
+    var last = start
+    page.removeAll(keepingAtMost: 2 * Limits.replayPageBytes)
+    answer.bytes.withUnsafeBytes { page.append($0) }
+    let bytes = page.bytes
+    for row in answer.rows where row.seq > start {
+      last = row.seq
+      if row.kind.dependsOnState, sameBytes(UnsafeRawBufferPointer(rebasing: bytes[row.user]), user) {
+        if row.role == .none {
+          guard !listener.pointee.isRemoved else { continue }
+          listener.pointee.isRemoved = true
+        } else {
+          listener.pointee.isRemoved = false
+        }
+      } else if listener.pointee.isRemoved {
+        continue
+      }
+      if isOwn(row.origin, session),
+        answerOwn(session, row.origin.request, kind: row.kind, row.seq, row.time)
+      {
+        continue
+      }
+      deliver(
+        addDelivery(UnsafeRawBufferPointer(rebasing: bytes[row.json]), seq: row.seq, chat: chat), to: session)
+    }
+    return last
+  }
+
+  /// A complete read stands at `seq`, unless the chat went on meanwhile without it.
+  private func finish(
+    _ session: SessionPointer, _ number: Int32, at seq: Seq, _ answer: borrowing ViewAnswer
+  ) {
+    let listener = listeners[number]
+    if seq >= listener.pointee.issuedAt, listener.pointee.passed <= seq {
+      settle(number, ahead: seq)
+    } else {
+      listener.pointee.at = max(listener.pointee.at, min(seq, answer.applied))
+    }
+    queueForCatchUp(session)
+  }
+
+  func isDirect(_ chat: Int32) -> Bool { chatNames.bytes(chat)[0] == UInt8(ascii: "d") }
+
+  func tryAgain(_ retry: ViewRetry) {
+    switch retry {
+    case .list(let id, let partition):
+      guard let session = find(id), session.pointee.phase == .listing, let attach = attaches[Int32(id.slot)]
+      else { return }
+      askForList(session, attach, partition)
+    case .catchUp(let id):
+      guard let session = find(id) else { return }
+      queueForCatchUp(session)
+    case .recent(let partition): askForRecent(partition)
+    }
+  }
+
+  // MARK: Answers to requests
+
+  private func pending(
+    _ id: SessionID, _ request: UInt32, _ answer: borrowing ViewAnswer
+  ) -> (session: SessionPointer, number: Int32)? {
+    guard let session = find(id), let number = findPending(session, request: request) else { return nil }
+    guard !answer.hasFailed, !answer.isRebuilding else {
+      answerUnavailable(session, number, mayHappen: false)
+      return nil
+    }
+    return (session, number)
+  }
+
+  /// Somebody who is not in the chat is told what he would be told of any chat that he may not see.
+  private func isMember(
+    _ session: SessionPointer, _ number: Int32, _ answer: borrowing ViewAnswer
+  ) -> Bool {
+    guard answer.member == nil else { return true }
+    answerRefused(session, number, answer.room?.isPublic == true ? .forbidden : .notFound)
+    return false
+  }
+
+  private func received(
+    history answer: borrowing ViewAnswer, for id: SessionID, _ request: UInt32, limit: Int, isForward: Bool
+  ) {
+    guard let (session, number) = pending(id, request, answer), isMember(session, number, answer) else {
+      return
+    }
+    let chat = chat(ofPending: number)
+    let hasMessages = answer.rows.contains { $0.kind == .message }
+    if !hasMessages, answer.hasMore, let last = answer.rows.last {
+      // A page of nothing but comings and goings would leave the client no seq to go on from.
+      return askHistory(session, request, chat: chat, seq: last.seq, limit: limit, isForward: isForward)
+    }
+    let start = output.count
+    beginAnswer("history", id: self.id(ofPending: number))
+    output.append(",\"chat\":\"")
+    output.append(chat)
+    output.append("\",\"messages\":[")
+    var isFirst = true
+    answer.bytes.withUnsafeBytes { bytes in
+      for i in answer.rows.indices {
+        let row = answer.rows[isForward ? i : answer.rows.count - 1 - i]
+        guard row.kind == .message else { continue }
+        if !isFirst { output.append(",") }
+        isFirst = false
+        output.append(UnsafeRawBufferPointer(rebasing: bytes[row.json]))
+      }
+    }
+    output.append("],\"more\":")
+    output.append(answer.hasMore ? "true}" : "false}")
+    emit(session, from: start)
+    removePending(session, number)
+  }
+
+  private func received(members answer: borrowing ViewAnswer, for id: SessionID, _ request: UInt32) {
+    guard let (session, number) = pending(id, request, answer), isMember(session, number, answer) else {
+      return
+    }
+    let start = output.count
+    beginAnswer("members", id: self.id(ofPending: number))
+    output.append(",\"chat\":\"")
+    output.append(chat(ofPending: number))
+    output.append("\",\"members\":[")
+    answer.bytes.withUnsafeBytes { bytes in
+      for (i, row) in answer.rows.enumerated() {
+        output.append(i > 0 ? ",{\"user\":\"" : "{\"user\":\"")
+        output.append(UnsafeRawBufferPointer(rebasing: bytes[row.user]))
+        output.append("\",\"role\":\"")
+        output.append(row.role.name ?? "member")
+        output.append("\"}")
+      }
+    }
+    output.append("],\"more\":")
+    output.append(answer.hasMore ? "true}" : "false}")
+    emit(session, from: start)
+    removePending(session, number)
+  }
+
+  private func received(
+    chats answer: borrowing ViewAnswer, for id: SessionID, _ request: UInt32, _ listing: ChatListing
+  ) {
+    guard let (session, number) = pending(id, request, answer) else { return }
+    for row in answer.rows {
+      listing.rows.append(
+        ChatRow(
+          chat: Array(answer.bytes[row.chat]), partition: answer.partition, head: row.seq, read: row.read,
+          joined: row.joined))
+    }
+    if answer.hasMore { listing.hasMore = true }
+    listing.partitionsLeft -= 1
+    guard listing.partitionsLeft == 0 else { return }
+    listing.rows.sort { $0.chat.lexicographicallyPrecedes($1.chat) }
+    let start = output.count
+    beginAnswer("chats", id: self.id(ofPending: number))
+    output.append(",\"chats\":[")
+    for (i, row) in listing.rows.prefix(listing.limit).enumerated() {
+      if i > 0 { output.append(",") }
+      append(row, cursor: cursor(of: session, row))
+    }
+    output.append("],\"more\":")
+    output.append(listing.hasMore || listing.rows.count > listing.limit ? "true}" : "false}")
+    emit(session, from: start)
+    removePending(session, number)
+  }
+}
