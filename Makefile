@@ -1,0 +1,43 @@
+# `make help` lists what can be done. Everything that is made stands below .build, and `./data` is the
+# only other place that a run writes to.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help build run test conformance lint format docs clean packages-run packages-test
+
+# Flags for `make run`: make run ARGS="--listen 127.0.0.1:9000"
+ARGS ?=
+
+RELEASE := swift build -c release --static-swift-stdlib
+SWIFT_FILES := Package.swift Sources Tests $(wildcard Benchmarks)
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: packages-run ## Build the program at .build/release/fastchat
+	$(RELEASE) --product fastchat
+
+run: build ## Build it and serve on http://127.0.0.1:8080, data in ./data
+	exec .build/release/fastchat serve $(ARGS)
+
+test: packages-test ## Run all tests, the linter and the Autobahn cases
+	@scripts/test
+
+conformance: build packages-test ## Run all 517 Autobahn cases on both backends
+	scripts/conformance all
+
+lint: ## Check the format of all Swift files
+	swift format lint --strict --parallel --recursive $(SWIFT_FILES)
+
+format: ## Format all Swift files
+	swift format --in-place --parallel --recursive $(SWIFT_FILES)
+
+docs: build ## Print docs/OPTIONS.md from the table of options
+	.build/release/fastchat options > docs/OPTIONS.md
+
+clean: ## Remove what was built (not ./data)
+	rm -rf .build
+
+packages-run packages-test: packages-%:
+	@scripts/toolchain
+	@scripts/packages $*
