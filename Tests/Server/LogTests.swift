@@ -75,6 +75,20 @@ import Testing
     #expect(known)
   }
 
+  @Test func aReaderThatStandsStillLosesLinesAndHoldsUpNobody() {
+    var ends: [Int32] = [0, 0]
+    #expect(pipe(&ends) == 0)
+    defer { for end in ends { close(end) } }
+    let text = line([("padding", String(repeating: "x", count: 1_900))])
+    var written = 0
+    while written < 1_000, Log.put(text, to: ends[1]) { written += 1 }
+    // A pipe holds 64 KiB, or a page where its user has many.
+    #expect(written >= 1 && written < 64)
+    var taken = [UInt8](repeating: 0, count: 65_536)
+    #expect(read(ends[0], &taken, taken.count) == written * text.utf8.count)
+    #expect(Log.put(text, to: ends[1]))
+  }
+
   @Test(arguments: [false, true])
   func theServiceManagerIsTold(abstract: Bool) throws {
     let directory = try TemporaryDirectory()

@@ -1,8 +1,9 @@
 import CCommandLine
 import Glibc
+import Synchronization
 
 /// What the words behind the program's name and its command say.
-struct Flags {
+struct Flags: Sendable {
   /// The options given, in order, with their texts (nil for a toggle without one).
   private(set) var given: [(option: Option, text: String?)] = []
   private(set) var wantsHelp = false
@@ -11,6 +12,13 @@ struct Flags {
   /// Reads flags with glibc's getopt_long. No abbreviations: one that is clear today may begin two
   /// flags in the next release.
   init(_ words: [String]) throws(ConfigurationError) {
+    self = try Self.getopt.withLock { _ throws(ConfigurationError) in try Flags(holdingGetopt: words) }
+  }
+
+  /// getopt_long keeps its place in variables of the process.
+  private static let getopt = Mutex(())
+
+  private init(holdingGetopt words: [String]) throws(ConfigurationError) {
     let names = Options.all.map(\.name) + ["help", "version"]
     let needsValue = Options.all.map { !$0.isToggle } + [false, false]
     let arguments = CStrings(["fastchat"] + words)

@@ -71,12 +71,12 @@ public enum Log {
     }
   }
 
-  /// Writes a line if standard error takes it now. A pipe that is ready takes 4 KiB, more than a line has.
-  private static func put(_ text: String) -> Bool {
-    var entry = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
+  /// Writes a line if the descriptor takes it now. A pipe that is ready takes 4 KiB, more than a line has.
+  static func put(_ text: String, to descriptor: Int32 = STDERR_FILENO) -> Bool {
+    var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
     guard poll(&entry, 1, 0) == 1, entry.revents & Int16(POLLOUT) != 0 else { return false }
     var text = text
-    return text.withUTF8 { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) == $0.count }
+    return text.withUTF8 { Glibc.write(descriptor, $0.baseAddress, $0.count) == $0.count }
   }
 }
 
