@@ -163,9 +163,13 @@ public final class ServerProcess {
 
   /// Runs `fastchat` with these arguments as they are, and waits for its end.
   public static func run(_ arguments: [String], environment: [String: String] = [:]) throws -> Run {
+    try execute([binary] + arguments, environment: environment)
+  }
+
+  /// Runs any program, and waits for its end; after 30 s it is killed.
+  public static func execute(_ command: [String], environment: [String: String] = [:]) throws -> Run {
     let directory = try TemporaryDirectory()
-    let (pid, output) = try spawn(
-      [binary] + arguments, environment: environment, errors: directory.path + "/stderr")
+    let (pid, output) = try spawn(command, environment: environment, errors: directory.path + "/stderr")
     defer { close(output) }
     let deadline = Deadline.after(.seconds(30))
     var text: [UInt8] = []

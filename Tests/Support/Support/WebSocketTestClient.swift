@@ -117,6 +117,16 @@ public final class WebSocketTestClient {
     try send(opcode: WebSocketTestFrame.Opcode.close, bigEndianBytes(code) + Array(reason.utf8))
   }
 
+  /// Sends all of it, and takes in what the server says only while it does not read.
+  public func pump(_ bytes: ArraySlice<UInt8>, _ deadline: Deadline = .usual) throws {
+    var rest = bytes
+    while !rest.isEmpty {
+      rest = rest.dropFirst(try socket.sendSome(rest))
+      if !rest.isEmpty, socket.isReadable(.after(.milliseconds(1))) { try more(deadline) }
+      guard !deadline.hasPassed else { throw TestFailure("the server stopped reading for good") }
+    }
+  }
+
   // MARK: Receiving
 
   /// The next frame, control frames included, nothing answered.
