@@ -175,6 +175,9 @@ public final class WebSocketTestClient {
     }
   }
 
+  /// Whether something was received, or is before the deadline: `nextFrame` may still wait for its rest.
+  public func hasInput(_ deadline: Deadline) -> Bool { start < buffer.count || socket.isReadable(deadline) }
+
   /// Reads until the server closes, and says how; then the connection ends.
   public func close(_ deadline: Deadline = .usual) throws -> WebSocketClosed {
     do {

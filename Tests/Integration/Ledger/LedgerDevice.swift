@@ -1,0 +1,191 @@
+import Glibc
+import Support
+
+/// One device of one user in a ledger run, on a thread of its own: it keeps cursors as PROTOCOL says, sends,
+/// repeats what was not answered, and writes down all that it was told.
+final class LedgerDevice: @unchecked Sendable {
+  struct Sent: Sendable {
+    let id: String
+    let to: String
+    let chat: String
+    let body: String
+  }
+
+  let user: String
+  let device: String
+  private let targets: [(to: String, chat: String)]
+  private let board: LedgerBoard
+  private var generator: SeededGenerator
+
+  // What it knows, as an honest client keeps it.
+  private var log: String?
+  private var cursors: [String: Int] = [:]
+  private var pending: [Sent] = []
+  private var isFirstSession = true
+
+  // What it writes down for the reckoning.
+  private(set) var sent: [Sent] = []
+  /// By id: the seqs that acknowledged it, in this or a later session. More than one is a failure.
+  private(set) var acknowledged: [String: Set<Int>] = [:]
+  /// By chat: every event that was handed over, in order.
+  private(set) var handed: [String: [ChatFrame]] = [:]
+  /// By chat: the heads of resets, which there must be none of.
+  private(set) var resets: [ChatFrame] = []
+  private(set) var sessions = 0
+
+  private var client: ChatTestClient?
+  private var inFlight: Set<String> = []
+  private var sentInRound = 0
+  private var round = 0
+
+  var name: String { "\(user)/\(device)" }
+
+  init(
+    user: String, device: String, targets: [(to: String, chat: String)], board: LedgerBoard, seed: UInt64
+  ) {
+    self.user = user
+    self.device = device
+    self.targets = targets
+    self.board = board
+    generator = SeededGenerator(seed: seed)
+  }
+
+  /// The thread's life.
+  func run() {
+    let guardTime = Deadline.after(.seconds(600))
+    while !guardTime.hasPassed {
+      do {
+        let phase = board.phase
+        if phase == .abandon { return }
+        let client = try attach()
+        if phase == .finish {
+          client.drop()
+          return
+        }
+        try converse(client)
+      } catch is WebSocketClosed {
+      } catch is UpgradeRefused {
+      } catch let failure as TestFailure where failure.description.hasPrefix(Self.untold) {
+        board.fail("\(name): \(failure)")
+        return
+      } catch {
+        // The connection broke, or there is no server to connect to at the moment.
+      }
+      client?.drop()
+      client = nil
+      usleep(2000)
+    }
+    board.fail("\(name): did not come to its end")
+  }
+
+  /// How failures begin that are the server's: all others are the network's, as a client meets it.
+  private static let untold = "against the protocol:"
+
+  // MARK: A session
+
+  private func attach() throws -> ChatTestClient {
+    let client = try ChatTestClient(port: board.port)
+    self.client = client
+    inFlight = []
+    let rows = cursors.sorted { $0.key < $1.key }.map { ",\"\($0.key)\":\($0.value)" }.joined()
+    try client.write(
+      "{\"type\":\"hello\",\"user\":\"\(user)\",\"device\":\"\(device)\""
+        + (log.map { ",\"log\":\"\($0)\"" } ?? "") + ",\"cursors\":{\"*\":0\(rows)}}")
+    let welcome = try client.next()
+    guard welcome.type == "welcome" else {
+      // `unavailable` is a server that ends; anything else a client must not meet.
+      if welcome.code == "unavailable" { throw TestFailure("not now") }
+      throw TestFailure("\(Self.untold) \(welcome) in place of welcome")
+    }
+    if let log, welcome["log"]?.string != log { throw TestFailure("\(Self.untold) another log: \(welcome)") }
+    log = welcome["log"]?.string
+    sessions += 1
+    while true {
+      let frame = try client.next()
+      if frame.type == "live" { break }
+      try take(frame)
+    }
+    // At once after `live`: what had no answer.
+    for message in pending { try send(message, on: client, retry: true) }
+    return client
+  }
+
+  private func converse(_ client: ChatTestClient) throws {
+    while true {
+      if board.round != round {
+        round = board.round
+        sentInRound = 0
+      }
+      switch board.phase {
+      case .load:
+        while inFlight.count < 8, sentInRound < board.share {
+          let message = compose()
+          pending.append(message)
+          sent.append(message)
+          sentInRound += 1
+          try send(message, on: client, retry: false)
+        }
+      case .settle: if pending.isEmpty { board.settled(name) }
+      case .finish, .abandon: return
+      }
+      if client.socket.hasInput(.after(.milliseconds(5))) { try take(client.next()) }
+    }
+  }
+
+  private func compose() -> Sent {
+    let target = targets.randomElement(using: &generator)!
+    let filler = String(repeating: "x", count: Int.random(in: 0...300, using: &generator))
+    let id = "\(device)-\(sent.count)"
+    return Sent(id: id, to: target.to, chat: target.chat, body: "[\"\(user)\", \"\(id)\",\"\(filler)\"]")
+  }
+
+  private func send(_ message: Sent, on client: ChatTestClient, retry: Bool) throws {
+    inFlight.insert(message.id)
+    try client.post(to: message.to, id: message.id, body: message.body, retry: retry)
+  }
+
+  // MARK: What it is told
+
+  private func take(_ frame: ChatFrame) throws {
+    switch frame.type {
+    case "message", "member":
+      guard let chat = frame.chat, let seq = frame.seq else {
+        throw TestFailure("\(Self.untold) \(frame)")
+      }
+      if let cursor = cursors[chat], seq <= cursor {
+        throw TestFailure("\(Self.untold) handed \(seq) after \(cursor) in \(chat): \(frame)")
+      }
+      cursors[chat] = seq
+      handed[chat, default: []].append(frame)
+      if frame.type == "message", frame["from"]?.string == user, let id = frame.id {
+        settle(id, seq: seq, only: true)
+      }
+    case "ack":
+      guard let id = frame.id, let seq = frame.seq else { throw TestFailure("\(Self.untold) \(frame)") }
+      settle(id, seq: seq, only: false)
+    case "error":
+      // One that came as a message meanwhile is settled, whatever its repeat is answered.
+      guard let id = frame.id else { throw TestFailure("\(Self.untold) \(frame)") }
+      guard let message = pending.first(where: { $0.id == id }) else { return }
+      guard ["unavailable", "internal", "busy", "rate-limited"].contains(frame.code) else {
+        throw TestFailure("\(Self.untold) \(frame)")
+      }
+      usleep(20_000)
+      if let client { try send(message, on: client, retry: true) }
+    case "reset": resets.append(frame)
+    default: break
+    }
+  }
+
+  /// - Parameter only: whether it came as a message: then it settles a request of this device, but one that
+  ///   another device of the user made is no news.
+  private func settle(_ id: String, seq: Int, only: Bool) {
+    inFlight.remove(id)
+    guard id.hasPrefix("\(device)-") else { return }
+    acknowledged[id, default: []].insert(seq)
+    if let place = pending.firstIndex(where: { $0.id == id }) {
+      pending.remove(at: place)
+      board.acknowledge()
+    }
+  }
+}
