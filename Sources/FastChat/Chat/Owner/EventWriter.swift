@@ -41,6 +41,19 @@ public enum EventWriter {
     buffer.append("\"}")
   }
 
+  /// `{"type":"read",...}`: an event that is not stored, of a position that moved to `seq`.
+  public static func read(_ mark: borrowing ReadMark, seq: Seq) -> [UInt8] {
+    var buffer = ByteBuffer()
+    buffer.append("{\"type\":\"read\",\"chat\":\"")
+    mark.chat.withUnsafeBytes { buffer.append($0) }
+    buffer.append("\",\"user\":\"")
+    mark.user.withUnsafeBytes { buffer.append($0) }
+    buffer.append("\",\"seq\":")
+    buffer.append(decimal: seq)
+    buffer.append("}")
+    return Array(buffer.bytes)
+  }
+
   private static func place(seq: Seq, prev: Seq, into buffer: inout ByteBuffer) {
     buffer.append("\",\"seq\":")
     buffer.append(decimal: seq)
