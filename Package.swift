@@ -82,7 +82,8 @@ let package = Package(
       name: "EventLoopTests", dependencies: ["EventLoop", "CLinuxIO", "Support"], path: "Tests/EventLoop",
       swiftSettings: strict),
     .testTarget(
-      name: "EmbeddedTests", dependencies: ["Embedded", "Chat", "CSQLite", "JSON", "Support"], path: "Tests/Embedded",
+      name: "EmbeddedTests", dependencies: ["Embedded", "Chat", "CSQLite", "JSON", "Support"],
+      path: "Tests/Embedded",
       swiftSettings: strict),
     .testTarget(
       name: "ServerTests",
