@@ -1,0 +1,100 @@
+// Small things that the views share: elements, icons, avatars, dates, links.
+
+const SVG = "http://www.w3.org/2000/svg";
+/** What a message may link to; anything else stays text. */
+const LINK = /\bhttps?:\/\/[^\s<>"]+[^\s<>".,;:!?)\]}']/g;
+const HUES = 8;
+
+export const byId = (id) => document.getElementById(id);
+
+/** An element with properties and children; text is always text, never markup. */
+export function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name === "data") Object.assign(element.dataset, value);
+    else if (name in element) element[name] = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+export function icon(name, label) {
+  const svg = document.createElementNS(SVG, "svg");
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `#i-${name}`);
+  svg.append(use);
+  if (label) {
+    svg.setAttribute("role", "img");
+    svg.setAttribute("aria-label", label);
+  } else {
+    svg.setAttribute("aria-hidden", "true");
+  }
+  return svg;
+}
+
+/** One of a few colours, always the same for a name. */
+export function hueOf(name) {
+  let sum = 0;
+  for (const unit of name) sum = (sum * 31 + unit.charCodeAt(0)) % 9973;
+  return sum % HUES;
+}
+
+/** Makes `element` the avatar of a user, or of a room. */
+export function showAvatar(element, name, isRoom) {
+  element.textContent = isRoom ? "#" : name.slice(0, 1).toUpperCase();
+  element.dataset.hue = hueOf(name);
+  element.classList.toggle("room", Boolean(isRoom));
+}
+
+export function avatar(name, isRoom) {
+  const element = make("span", { className: "avatar" });
+  element.setAttribute("aria-hidden", "true");
+  showAvatar(element, name, isRoom);
+  return element;
+}
+
+/** Text with its addresses as links. */
+export function linked(text) {
+  const parts = [];
+  let from = 0;
+  for (const match of text.matchAll(LINK)) {
+    parts.push(text.slice(from, match.index));
+    parts.push(make("a", { href: match[0], target: "_blank", rel: "noopener noreferrer" }, match[0]));
+    from = match.index + match[0].length;
+  }
+  parts.push(text.slice(from));
+  return parts.filter((part) => part !== "");
+}
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const weekday = new Intl.DateTimeFormat(undefined, { weekday: "long" });
+const shortDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const longDay = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+const whole = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
+
+export const clockTime = (time) => clock.format(time);
+export const wholeTime = (time) => whole.format(time);
+
+/** How many midnights lie between two times. */
+function daysApart(earlier, later) {
+  const day = (time) => new Date(time).setHours(0, 0, 0, 0);
+  return Math.round((day(later) - day(earlier)) / 86_400_000);
+}
+
+export const sameDay = (a, b) => daysApart(a, b) === 0;
+
+/** For a row of the list: the time today, the day before that. */
+export function listTime(time, now) {
+  const days = daysApart(time, now);
+  if (days <= 0) return clockTime(time);
+  if (days === 1) return "Yesterday";
+  return days < 7 ? weekday.format(time) : shortDay.format(time);
+}
+
+/** For a line between the messages of two days. */
+export function dayName(time, now) {
+  const days = daysApart(time, now);
+  if (days === 0) return "Today";
+  return days === 1 ? "Yesterday" : longDay.format(time);
+}
