@@ -10,11 +10,22 @@ import Testing
   @Test func theMainPortServesSocketsThePageAndHealth() {
     #expect(main("GET", "/ws") == .webSocket)
     #expect(main("GET", "/echo") == .echo)
-    #expect(main("GET", "/") == .asset(.page))
-    #expect(main("HEAD", "/app.js") == .asset(.script))
-    #expect(main("GET", "/app.css") == .asset(.style))
     #expect(main("GET", "/healthz") == .health)
     #expect(main("GET", "/readyz") == .readiness)
+  }
+
+  @Test func everyFileOfThePageIsServedUnderItsName() throws {
+    for path: StaticString in ["/", "/app.css", "/app.js", "/client.js", "/timeline.js"] {
+      guard case .asset(let file) = main("GET", path) else {
+        Issue.record("\(path) is not served")
+        continue
+      }
+      #expect(String(cString: file.pointee.path) == "\(path)")
+      #expect(file.pointee.count > 0)
+      #expect(main("HEAD", path) == .asset(file))
+    }
+    #expect(main("GET", "/app") == .notFound)
+    #expect(main("GET", "/index.html") == .notFound)
   }
 
   @Test func metricsAreTheAdminPortsAndSocketsTheMainOnes() {

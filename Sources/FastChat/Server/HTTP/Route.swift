@@ -1,10 +1,12 @@
+import CAssets
 import JSON
 
 /// What a request asks for, judged by its method and path alone.
 enum Route: Equatable {
   case webSocket
   case echo
-  case asset(Asset)
+  /// A file of the web page.
+  case asset(UnsafePointer<asset>)
   case health
   case readiness
   case metrics
@@ -17,10 +19,6 @@ enum Route: Equatable {
     /// For clients; `/echo` is there where the configuration asks for it.
     case main(hasEcho: Bool)
     case admin
-  }
-
-  enum Asset {
-    case page, script, style
   }
 
   init(port: Port, method: UnsafeRawBufferPointer, path: UnsafeRawBufferPointer) {
@@ -42,10 +40,9 @@ enum Route: Equatable {
     case .admin: return sameBytes(path, "/metrics") ? .metrics : nil
     case .main(let hasEcho):
       if sameBytes(path, "/ws") { return .webSocket }
-      if sameBytes(path, "/") { return .asset(.page) }
-      if sameBytes(path, "/app.js") { return .asset(.script) }
-      if sameBytes(path, "/app.css") { return .asset(.style) }
-      return hasEcho && sameBytes(path, "/echo") ? .echo : nil
+      if hasEcho && sameBytes(path, "/echo") { return .echo }
+      guard let start = path.baseAddress else { return nil }
+      return assets_find(start, path.count).map { .asset($0) }
     }
   }
 }
