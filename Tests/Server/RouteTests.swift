@@ -1,3 +1,4 @@
+import CAssets
 import Testing
 
 @testable import Server
