@@ -3,7 +3,7 @@
 
 import { Client } from "./client.js";
 import { Conversation } from "./conversation.js";
-import { avatar, byId, listTime, make, showAvatar } from "./elements.js";
+import { KeyedList, avatar, byId, listTime, make, showAvatar } from "./elements.js";
 import { DeviceStore, knownUsers, setTabSession, tabSession } from "./storage.js";
 import { bodyText, directChat } from "./timeline.js";
 
@@ -17,6 +17,7 @@ let client = null;
 let conversation = null;
 let token = "";
 let renderTimer = 0;
+const list = new KeyedList(byId("chats"));
 
 // MARK: Signing in and out
 
@@ -61,6 +62,7 @@ function leavePage(error) {
   conversation?.ended.abort();
   conversation?.open(null);
   client = conversation = null;
+  list.clear();
   setTabSession(null);
   history.replaceState(null, "", location.pathname);
   showSignIn(error);
@@ -117,66 +119,72 @@ function listedChats() {
 function chatRow(chat, now) {
   const unsent = client.outbox.of(chat.id).at(-1);
   const last = chat.lastMessage;
-  const typing = [...chat.typing].some(([user, until]) => until > now && user !== chat.me);
+  const isTyping = [...chat.typing].some(([user, until]) => until > now && user !== chat.me);
   let text = last?.deleted ? "Message deleted" : last ? bodyText(last.body) : "";
   if (last && (chat.isRoom || last.from === chat.me)) text = `${last.from === chat.me ? "You" : last.from}: ${text}`;
   if (unsent) text = `You: ${bodyText(unsent.body)}`;
   if (chat.draft && chat !== conversation.chat) text = `Draft: ${chat.draft}`;
-  if (typing) text = "typing…";
+  if (isTyping) text = "typing…";
   const { count, more } = chat.unread;
   const time = unsent?.created ?? last?.time;
+  const isOpen = chat === conversation.chat;
+  const view = { text: text.slice(0, 200), isTyping, count, more, when: time ? listTime(time, now) : "", isOpen };
+  return { key: chat.id, signature: JSON.stringify(view), build: () => chatLink(chat, view) };
+}
+
+function chatLink(chat, { text, isTyping, count, more, when, isOpen }) {
   const row = make("a", { className: "row", href: `#${encodeURIComponent(chat.id)}`, data: { chat: chat.id } });
-  if (chat === conversation.chat) row.setAttribute("aria-current", "true");
+  if (isOpen) row.setAttribute("aria-current", "true");
   row.append(
     avatar(chat.title, chat.isRoom),
     make("span", { className: "name" }, chat.title),
-    make("span", { className: "when" }, time ? listTime(time, now) : ""),
-    make("span", { className: typing ? "last typing" : "last" }, text.slice(0, 200)),
+    make("span", { className: "when" }, when),
+    make("span", { className: isTyping ? "last typing" : "last", dir: "auto" }, text),
   );
   if (count > 0) {
     const badge = make("span", { className: "badge" }, `${count}${more ? "+" : ""}`);
-    badge.setAttribute("aria-label", `${count}${more ? " or more" : ""} unread`);
+    badge.append(make("span", { className: "unseen" }, more ? " or more unread" : " unread"));
     row.append(badge);
   }
   return row;
 }
 
-/** What can be done with a name that was typed. */
+/** What can be done with a name that was typed, as rows. */
 function actions(query) {
   const isRoom = query.startsWith("#");
   const name = isRoom ? query.slice(1) : query;
   if (name === "") return [];
-  if (!NAME.test(name)) {
-    return [make("p", { className: "hint" }, "Names are of letters, digits and . _ - @, at most 64.")];
-  }
-  const act = (symbol, text, action) => {
-    const button = make("button", { type: "button", className: "row action" });
-    button.append(avatar(name, symbol === "#"), make("span", { className: "name" }, text));
-    button.onclick = action;
-    return button;
-  };
-  const list = [];
+  if (!NAME.test(name)) return [hint("Names are of letters, digits and . _ - @, at most 64.")];
+  const act = (room, text, action) => ({
+    key: `do ${room}`, signature: text,
+    build: () => {
+      const button = make("button", { type: "button", className: "row action", onclick: action });
+      button.append(avatar(name, room), make("span", { className: "name" }, text));
+      return button;
+    },
+  });
+  const rows = [];
   if (!isRoom && !client.chats.get(directChat(client.user, name))?.listed) {
-    list.push(act("", name === client.user ? "Write notes to yourself" : `Write to ${name}`, () => openChat(client.direct(name))));
+    const text = name === client.user ? "Write notes to yourself" : `Write to ${name}`;
+    rows.push(act(false, text, () => openChat(client.direct(name))));
   }
-  if (!client.chats.get(`room:${name}`)?.listed) list.push(act("#", `Join or make room #${name}`, () => enter(`room:${name}`)));
-  return list;
+  if (!client.chats.get(`room:${name}`)?.listed) {
+    rows.push(act(true, `Join or make room #${name}`, () => enter(`room:${name}`)));
+  }
+  return rows;
 }
+
+const hint = (text) => ({ key: "hint", signature: text, build: () => make("p", { className: "hint" }, text) });
 
 function renderList() {
   const now = Date.now();
   const query = byId("search").value.trim();
   const needle = query.replace(/^#/, "").toLowerCase();
-  const chats = listedChats().filter((chat) => chat.title.toLowerCase().includes(needle) && (query[0] !== "#" || chat.isRoom));
-  const nav = byId("chats");
-  const focused = nav.contains(document.activeElement) ? document.activeElement.dataset.chat : null;
-  const rows = chats.slice(0, ROWS).map((chat) => chatRow(chat, now));
+  const matches = (chat) => chat.title.toLowerCase().includes(needle) && (query[0] !== "#" || chat.isRoom);
+  const rows = listedChats().filter(matches).slice(0, ROWS).map((chat) => chatRow(chat, now));
   if (query !== "") rows.push(...actions(query));
-  else if (rows.length === 0) {
-    rows.push(make("p", { className: "hint" }, "No chats yet. Type a name above to write to somebody, or # and a name for a room."));
-  }
-  nav.replaceChildren(...rows);
-  if (focused) nav.querySelector(`[data-chat="${CSS.escape(focused)}"]`)?.focus();
+  else if (rows.length === 0) rows.push(hint("No chats yet. Type a name above to write to somebody, or # and a name for a room."));
+  list.show(rows);
   const unread = [...client.chats.values()].reduce((sum, chat) => sum + chat.unread.count, 0);
   document.title = unread > 0 ? `(${unread}) FastChat` : "FastChat";
 }

@@ -1,6 +1,8 @@
 // The open chat: its messages with time and ticks, the past when one scrolls up, the composer.
 
-import { byId, clockTime, dayName, icon, linked, make, sameDay, showAvatar, wholeTime, avatar } from "./elements.js";
+import {
+  KeyedList, avatar, byId, clockTime, dayName, icon, linked, make, sameDay, showAvatar, wholeTime,
+} from "./elements.js";
 import { bodyText } from "./timeline.js";
 import { BODY_BYTES } from "./client.js";
 
@@ -17,13 +19,12 @@ export class Conversation {
   chat = null;
 
   #client;
-  #nodes = new Map();
   /** The line "New" stands above the first message of others beyond this seq. */
   #newAbove = 0;
   #typingSaid = 0;
   #typingTimer = 0;
   #scroll = byId("scroll");
-  #list = byId("messages");
+  #list = new KeyedList(byId("messages"));
   #text = byId("text");
   #pinned = true;
 
@@ -50,8 +51,7 @@ export class Conversation {
   open(chat) {
     if (this.chat && this.#typingSaid) this.#stopTyping();
     this.chat = this.#client.current = chat;
-    this.#nodes.clear();
-    this.#list.replaceChildren();
+    this.#list.clear();
     byId("nothing").hidden = Boolean(chat);
     byId("open").hidden = !chat;
     if (!chat) return;
@@ -80,7 +80,7 @@ export class Conversation {
       ? "Loading…"
       : chat.atStart && chat.lastMessage ? "This is where it began." : "";
     const anchor = this.#pinned ? null : this.#anchor();
-    this.#place(this.#rows());
+    this.#list.show(this.#rows());
     if (this.#pinned) this.#scroll.scrollTop = this.#scroll.scrollHeight;
     else if (anchor) this.#scroll.scrollTop += anchor.node.getBoundingClientRect().top - anchor.top;
     this.#markRead();
@@ -150,32 +150,6 @@ export class Conversation {
     return rows;
   }
 
-  /** Puts the rows on the page and touches only what is another. */
-  #place(rows) {
-    const keys = new Set(rows.map((row) => row.key));
-    for (const [key, node] of this.#nodes) {
-      if (keys.has(key)) continue;
-      node.remove();
-      this.#nodes.delete(key);
-    }
-    let next = this.#list.firstElementChild;
-    for (const row of rows) {
-      let node = this.#nodes.get(row.key);
-      if (node && node.signature !== row.signature) {
-        const fresh = row.build();
-        if (node === next) next = fresh;
-        node.replaceWith(fresh);
-        node = fresh;
-      } else if (!node) {
-        node = row.build();
-      }
-      node.signature = row.signature;
-      this.#nodes.set(row.key, node);
-      if (node === next) next = next.nextElementSibling;
-      else this.#list.insertBefore(node, next);
-    }
-  }
-
   #message(view, request) {
     const item = make("li", { className: "message" });
     item.classList.toggle("own", view.own);
@@ -215,7 +189,7 @@ export class Conversation {
   /** The first message in sight: it stays where it is while others come in above it. */
   #anchor() {
     const { top } = this.#scroll.getBoundingClientRect();
-    for (const node of this.#list.children) {
+    for (const node of byId("messages").children) {
       const box = node.getBoundingClientRect();
       if (box.bottom > top) return { node, top: box.top };
     }

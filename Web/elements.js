@@ -54,6 +54,51 @@ export function avatar(name, isRoom) {
   return element;
 }
 
+/**
+ * Children that are told apart by a key and touched only when they are another. An element stays the same
+ * one as long as its key is there: a click that began on it ends on it, and the focus stays.
+ */
+export class KeyedList {
+  #parent;
+  #nodes = new Map();
+
+  constructor(parent) {
+    this.#parent = parent;
+  }
+
+  clear() {
+    this.#nodes.clear();
+    this.#parent.replaceChildren();
+  }
+
+  /** Shows `rows`, each `{key, signature, build}`: built again when the signature is another. */
+  show(rows) {
+    const keys = new Set(rows.map((row) => row.key));
+    for (const [key, node] of this.#nodes) {
+      if (keys.has(key)) continue;
+      node.remove();
+      this.#nodes.delete(key);
+    }
+    let next = this.#parent.firstElementChild;
+    for (const row of rows) {
+      let node = this.#nodes.get(row.key);
+      if (!node) this.#nodes.set(row.key, (node = row.build()));
+      else if (node.signature !== row.signature) refill(node, row.build());
+      node.signature = row.signature;
+      if (node === next) next = next.nextElementSibling;
+      else this.#parent.insertBefore(node, next);
+    }
+  }
+}
+
+/** Makes an element what `fresh`, of the same tag, is. */
+function refill(element, fresh) {
+  for (const { name } of [...element.attributes]) if (!fresh.hasAttribute(name)) element.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) element.setAttribute(name, value);
+  element.onclick = fresh.onclick;
+  element.replaceChildren(...fresh.childNodes);
+}
+
 /** Text with its addresses as links. */
 export function linked(text) {
   const parts = [];
