@@ -3,10 +3,13 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build run test conformance lint format docs clean packages-run packages-test
+.PHONY: help build run test conformance kills lint format docs clean packages-run packages-test
 
 # Flags for `make run`: make run ARGS="--listen 127.0.0.1:9000"
 ARGS ?=
+
+# A trap in a test would otherwise wait for a debugger for ever.
+export SWIFT_BACKTRACE := enable=no
 
 RELEASE := swift build -c release --static-swift-stdlib
 SWIFT_FILES := Package.swift Sources Tests $(wildcard Benchmarks)
@@ -25,6 +28,9 @@ test: packages-test ## Run all tests, the linter and the Autobahn cases
 
 conformance: build packages-test ## Run all 517 Autobahn cases on both backends
 	scripts/conformance all
+
+kills: build packages-test ## Kill the server 50 times under load and look for what was lost
+	FASTCHAT_KILLS=50 FASTCHAT_BINARY=$(CURDIR)/.build/release/fastchat swift test --filter LedgerTests
 
 lint: ## Check the format of all Swift files
 	swift format lint --strict --parallel --recursive $(SWIFT_FILES)

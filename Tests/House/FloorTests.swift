@@ -15,7 +15,7 @@ import Testing
     // Floor 2.
     "EventLoop": ["CLinuxIO", "Glibc", "Synchronization"],
     // Floor 3: the ways to fill the domain's ports.
-    "Embedded": ["CSQLite", "Chat", "JSON", "Glibc"],
+    "Embedded": ["CSQLite", "Chat", "JSON", "Glibc", "Synchronization"],
     // Floor 4: puts them together.
     "Server": [
       "CAssets", "CCommandLine", "CInih", "CLinuxIO", "Chat", "Embedded", "EventLoop", "Glibc", "JSON",

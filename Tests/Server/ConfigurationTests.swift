@@ -177,7 +177,7 @@ private func withFile<R>(_ text: String, _ body: (String) throws -> R) throws ->
     (["--limits-rate", "-1"], "--limits-rate: '-1' is not 1 to 1000000"),
     (["--limits-rate", "99999999999999999999"], "--limits-rate: '99999999999999999999' is not 1 to 1000000"),
     (["--limits-rate="], "--limits-rate: '' is not 1 to 1000000"),
-    (["--limits-frame", "64K"], "--limits-frame: '64K' is not 1KiB to 1MiB"),
+    (["--limits-frame", "64KB"], "--limits-frame: '64KB' is not 1KiB to 1MiB"),
     (["--limits-frame", "2MiB"], "--limits-frame: '2MiB' is not 1KiB to 1MiB"),
     (["--limits-window", "7"], "--limits-window: '7' is not 10m to 3650d"),
     (["--limits-dedupe", "6m"], "--limits-dedupe: '6m' is not 1s to 5m"),

@@ -61,13 +61,14 @@ import Testing
   }
 
   @Test(arguments: [
-    ("0", 0), ("1", 1), ("1B", 1), ("1KiB", 1_024), ("64MiB", 64 << 20), ("3GiB", 3 << 30), ("007", 7),
+    ("0", 0), ("1", 1), ("1B", 1), ("1KiB", 1_024), ("64MiB", 64 << 20), ("1M", 1 << 20), ("2K", 2_048),
+    ("3GiB", 3 << 30), ("007", 7),
   ])
   func sizesAreRead(_ text: String, _ bytes: Int) {
     #expect(Quantity.bytes.parse(text) == bytes)
   }
 
-  @Test(arguments: ["", "KiB", "1 KiB", "1kb", "1K", "-1", "1.5MiB", "999999999999999999GiB", "٣"])
+  @Test(arguments: ["", "KiB", "1 KiB", "1kb", "1KB", "-1", "1.5MiB", "999999999999999999GiB", "٣"])
   func whatIsNoSizeIsRefused(_ text: String) {
     #expect(Quantity.bytes.parse(text) == nil)
   }

@@ -66,8 +66,9 @@ enum OptionsPage {
       indented line). Flags win over variables, variables over the file. A toggle stands alone or has a value:
       `--echo`, `--echo=false`, `echo = true`.
 
-      A size is a number of bytes or has a unit (`B`, `KiB`, `MiB`, `GiB`), a time has one (`ms`, `s`, `m`,
-      `h`, `d`). What is wrong is said in one line on standard error, and the program ends with 2.
+      A size is a number of bytes or has a unit (`KiB` or `K`, `MiB` or `M`, `GiB` or `G`), a time has one
+      (`ms`, `s`, `m`, `h`, `d`). What is wrong is said in one line on standard error, and the program ends
+      with 2.
 
       """
     for section in Option.Section.allCases {

@@ -14,11 +14,14 @@ enum Count {
 struct Quantity: Sendable {
   /// Rising; the first one is the base unit.
   let units: [(name: String, factor: Int)]
+  /// Other names of units that are read and never written.
+  var aliases: [String: String] = [:]
   /// Whether a bare number counts base units.
   let takesBareNumbers: Bool
 
   static let bytes = Quantity(
-    units: [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)], takesBareNumbers: true)
+    units: [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)],
+    aliases: ["K": "KiB", "M": "MiB", "G": "GiB"], takesBareNumbers: true)
   static let milliseconds = Quantity(
     units: [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)],
     takesBareNumbers: false)
@@ -28,7 +31,9 @@ struct Quantity: Sendable {
     let name = text[digits.endIndex...]
     guard let number = Count.parse(digits) else { return nil }
     if name.isEmpty { return takesBareNumbers || number == 0 ? number : nil }
-    guard let unit = units.first(where: { $0.name == name }) else { return nil }
+    guard let unit = units.first(where: { $0.name == aliases[String(name)] ?? String(name) }) else {
+      return nil
+    }
     let (value, overflow) = number.multipliedReportingOverflow(by: unit.factor)
     return overflow ? nil : value
   }
