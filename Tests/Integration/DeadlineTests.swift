@@ -1,3 +1,4 @@
+import Foundation
 import Support
 import Testing
 
@@ -35,6 +36,22 @@ import Testing
       _ = try silent.receiveToEnd(guardTime)
       try alive.settle()
       #expect(alive.socket.pings > 5)
+    }
+  }
+
+  @Test func serverThatStoodStillForTooLongReadsNothingThatWaited() throws {
+    try withServer { server in
+      let alice = try server.attach("alice", "phone")
+      let first = try alice.say(to: "user:bob", id: "first")
+      server.signal(SIGSTOP)
+      try alice.post(to: "user:bob", id: "old")
+      // Above the 35 s after which what waits may be older than the table of repeats.
+      Thread.sleep(forTimeInterval: 37)
+      server.signal(SIGCONT)
+      _ = try alice.socketClose()
+      #expect(!alice.received.contains { $0.id == "old" })
+      let back = try server.attach("alice", "phone", cursors: #"{"*":0}"#)
+      #expect(back.events().map(\.seq) == [first.seq])
     }
   }
 }

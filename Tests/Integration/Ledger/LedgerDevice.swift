@@ -4,15 +4,8 @@ import Support
 /// One device of one user in a ledger run, on a thread of its own: it keeps cursors as PROTOCOL says, sends,
 /// repeats what was not answered, and writes down all that it was told.
 final class LedgerDevice: @unchecked Sendable {
-  struct Sent: Sendable {
-    let id: String
-    let to: String
-    let chat: String
-    let body: String
-  }
-
-  let user: String
-  let device: String
+  /// What it writes down for the reckoning.
+  private(set) var account: LedgerAccount
   private let targets: [(to: String, chat: String)]
   private let board: LedgerBoard
   private var generator: SeededGenerator
@@ -20,31 +13,21 @@ final class LedgerDevice: @unchecked Sendable {
   // What it knows, as an honest client keeps it.
   private var log: String?
   private var cursors: [String: Int] = [:]
-  private var pending: [Sent] = []
-  private var isFirstSession = true
-
-  // What it writes down for the reckoning.
-  private(set) var sent: [Sent] = []
-  /// By id: the seqs that acknowledged it, in this or a later session. More than one is a failure.
-  private(set) var acknowledged: [String: Set<Int>] = [:]
-  /// By chat: every event that was handed over, in order.
-  private(set) var handed: [String: [ChatFrame]] = [:]
-  /// By chat: the heads of resets, which there must be none of.
-  private(set) var resets: [ChatFrame] = []
-  private(set) var sessions = 0
+  private var pending: [LedgerAccount.Sent] = []
 
   private var client: ChatTestClient?
   private var inFlight: Set<String> = []
   private var sentInRound = 0
   private var round = 0
 
-  var name: String { "\(user)/\(device)" }
+  private var name: String { account.name }
+  private var user: String { account.user }
+  private var device: String { account.device }
 
   init(
     user: String, device: String, targets: [(to: String, chat: String)], board: LedgerBoard, seed: UInt64
   ) {
-    self.user = user
-    self.device = device
+    account = LedgerAccount(user: user, device: device)
     self.targets = targets
     self.board = board
     generator = SeededGenerator(seed: seed)
@@ -99,7 +82,7 @@ final class LedgerDevice: @unchecked Sendable {
     }
     if let log, welcome["log"]?.string != log { throw TestFailure("\(Self.untold) another log: \(welcome)") }
     log = welcome["log"]?.string
-    sessions += 1
+    account.sessions += 1
     while true {
       let frame = try client.next()
       if frame.type == "live" { break }
@@ -121,7 +104,7 @@ final class LedgerDevice: @unchecked Sendable {
         while inFlight.count < 8, sentInRound < board.share {
           let message = compose()
           pending.append(message)
-          sent.append(message)
+          account.sent.append(message)
           sentInRound += 1
           try send(message, on: client, retry: false)
         }
@@ -132,14 +115,15 @@ final class LedgerDevice: @unchecked Sendable {
     }
   }
 
-  private func compose() -> Sent {
+  private func compose() -> LedgerAccount.Sent {
     let target = targets.randomElement(using: &generator)!
     let filler = String(repeating: "x", count: Int.random(in: 0...300, using: &generator))
-    let id = "\(device)-\(sent.count)"
-    return Sent(id: id, to: target.to, chat: target.chat, body: "[\"\(user)\", \"\(id)\",\"\(filler)\"]")
+    let id = "\(device)-\(account.sent.count)"
+    return LedgerAccount.Sent(
+      id: id, to: target.to, chat: target.chat, body: "[\"\(user)\", \"\(id)\",\"\(filler)\"]")
   }
 
-  private func send(_ message: Sent, on client: ChatTestClient, retry: Bool) throws {
+  private func send(_ message: LedgerAccount.Sent, on client: ChatTestClient, retry: Bool) throws {
     inFlight.insert(message.id)
     try client.post(to: message.to, id: message.id, body: message.body, retry: retry)
   }
@@ -156,7 +140,7 @@ final class LedgerDevice: @unchecked Sendable {
         throw TestFailure("\(Self.untold) handed \(seq) after \(cursor) in \(chat): \(frame)")
       }
       cursors[chat] = seq
-      handed[chat, default: []].append(frame)
+      account.handed[chat, default: []].append(frame)
       if frame.type == "message", frame["from"]?.string == user, let id = frame.id {
         settle(id, seq: seq, only: true)
       }
@@ -172,7 +156,7 @@ final class LedgerDevice: @unchecked Sendable {
       }
       usleep(20_000)
       if let client { try send(message, on: client, retry: true) }
-    case "reset": resets.append(frame)
+    case "reset": account.resets.append(frame)
     default: break
     }
   }
@@ -182,7 +166,7 @@ final class LedgerDevice: @unchecked Sendable {
   private func settle(_ id: String, seq: Int, only: Bool) {
     inFlight.remove(id)
     guard id.hasPrefix("\(device)-") else { return }
-    acknowledged[id, default: []].insert(seq)
+    account.acknowledged[id, default: []].insert(seq)
     if let place = pending.firstIndex(where: { $0.id == id }) {
       pending.remove(at: place)
       board.acknowledge()

@@ -56,13 +56,14 @@ import Testing
       for thread in threads { thread.join() }
 
       let (events, histories) = try stored(on: server)
-      let reckoning = Reckoning(devices: devices, events: events, histories: histories)
+      let accounts = devices.map(\.account)
+      let reckoning = Reckoning(accounts: accounts, events: events, histories: histories)
       let differences = board.failures + reckoning.differences
       #expect(
         differences.isEmpty, "seed \(Self.seed), \(backend.rawValue):\n\(differences.joined(separator: "\n"))"
       )
-      let sent = devices.map(\.sent.count).reduce(0, +)
-      let sessions = devices.map(\.sessions).reduce(0, +)
+      let sent = accounts.map(\.sent.count).reduce(0, +)
+      let sessions = accounts.map(\.sessions).reduce(0, +)
       print("ledger: \(sent) messages, \(sessions) sessions")
       #expect(sessions > devices.count * Self.kills / 2, "the devices were hardly ever interrupted")
     }

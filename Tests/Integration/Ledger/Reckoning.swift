@@ -3,18 +3,16 @@ import Support
 /// Compares what the devices were told with what the server stored, and says every difference.
 struct Reckoning {
   private(set) var differences: [String] = []
-  private let devices: [LedgerDevice]
   /// By chat: all its events in the log's order, as a new device is handed them.
   private let events: [String: [ChatFrame]]
 
   /// - Parameters:
   ///   - histories: by chat, as `history` pages it.
-  init(devices: [LedgerDevice], events: [String: [ChatFrame]], histories: [String: [JSONValue]]) {
-    self.devices = devices
+  init(accounts: [LedgerAccount], events: [String: [ChatFrame]], histories: [String: [JSONValue]]) {
     self.events = events
     for (chat, rows) in histories { compareHistory(of: chat, rows) }
     for (chat, list) in events { checkChain(of: chat, list) }
-    for device in devices { compare(device) }
+    for account in accounts { compare(account) }
   }
 
   private mutating func note(_ difference: String) {
@@ -47,50 +45,44 @@ struct Reckoning {
     }
   }
 
-  private mutating func compare(_ device: LedgerDevice) {
-    for reset in device.resets { note("\(device.name): \(reset)") }
+  private mutating func compare(_ account: LedgerAccount) {
+    for reset in account.resets { note("\(account.name): \(reset)") }
     // Every message of its own is stored once, where the ack said, as it was sent.
-    for message in device.sent {
+    for message in account.sent {
       let stored = (events[message.chat] ?? []).filter {
-        $0.id == message.id && $0["from"]?.string == device.user
+        $0.id == message.id && $0["from"]?.string == account.user
       }
       guard let event = stored.first, stored.count == 1 else {
-        note("\(device.name): \(message.id) is stored \(stored.count) times in \(message.chat)")
+        note("\(account.name): \(message.id) is stored \(stored.count) times in \(message.chat)")
         continue
       }
-      if device.acknowledged[message.id] != [event.seq!] {
+      if account.acknowledged[message.id] != [event.seq!] {
         note(
-          "\(device.name): \(message.id) has seq \(event.seq!), and was told \(device.acknowledged[message.id] ?? [])"
+          "\(account.name): \(message.id) has seq \(event.seq!), and was told \(account.acknowledged[message.id] ?? [])"
         )
       }
-      if event.body != message.body { note("\(device.name): \(message.id) has another body: \(event)") }
+      if event.body != message.body { note("\(account.name): \(message.id) has another body: \(event)") }
     }
     // It was handed, or acknowledged, every event of its chats, each once.
-    for (chat, list) in events where device.isIn(chat) {
-      let handed = device.handed[chat] ?? []
+    for (chat, list) in events where account.isIn(chat) {
+      let handed = account.handed[chat] ?? []
       let own = Set(
-        device.sent.filter { $0.chat == chat }.flatMap { device.acknowledged[$0.id] ?? [] })
+        account.sent.filter { $0.chat == chat }.flatMap { account.acknowledged[$0.id] ?? [] })
       let known = Set(handed.map { $0.seq! })
-      if known.count != handed.count { note("\(device.name): handed something twice in \(chat)") }
+      if known.count != handed.count { note("\(account.name): handed something twice in \(chat)") }
       // A room's events concern a user from his joining on.
-      let joined = list.last { $0.type == "member" && $0["user"]?.string == device.user }?.seq ?? 0
+      let joined = list.last { $0.type == "member" && $0["user"]?.string == account.user }?.seq ?? 0
       for event in list
       where event.seq! > joined && !known.contains(event.seq!) && !own.contains(event.seq!) {
-        note("\(device.name): never handed \(event)")
+        note("\(account.name): never handed \(event)")
       }
       let texts = Dictionary(uniqueKeysWithValues: list.map { ($0.seq!, $0.text) })
       for event in handed where event.type == "message" && texts[event.seq!] != event.text {
-        note("\(device.name): handed \(event), stored is \(texts[event.seq!] ?? "nothing")")
+        note("\(account.name): handed \(event), stored is \(texts[event.seq!] ?? "nothing")")
       }
     }
-    for chat in device.handed.keys where events[chat] == nil || !device.isIn(chat) {
-      note("\(device.name): handed events of \(chat)")
+    for chat in account.handed.keys where events[chat] == nil || !account.isIn(chat) {
+      note("\(account.name): handed events of \(chat)")
     }
-  }
-}
-
-extension LedgerDevice {
-  func isIn(_ chat: String) -> Bool {
-    chat.hasPrefix("room:") || chat.split(separator: ":").dropFirst().contains { $0 == user }
   }
 }
