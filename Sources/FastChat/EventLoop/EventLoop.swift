@@ -15,122 +15,244 @@
 /// take before the next turn is told then.
 ///
 /// Ids of connections that are gone are harmless: calls with them do nothing and answer false, nil or 0.
+///
+/// Hot state lives in tables behind `let` pointers: a frame costs no allocation and no reference count.
 public final class EventLoop {
+  /// Listeners and watches that a loop takes.
+  public static let listenersMax = 16
+  public static let watchesMax = 64
+
+  struct Listener {
+    let descriptor: Int32
+    var isOpen = true
+    var isArmed = false
+  }
+
+  struct Watch {
+    let descriptor: Int32
+    let tag: UInt64
+    let isMail: Bool
+    var isArmed = false
+  }
+
   public let configuration: LoopConfiguration
-  /// What the loop runs on, and what was found missing: a line for the log.
+  /// What the loop runs on.
   public let backend: BackendKind
+  /// What was found of io_uring: a line for the log.
   public let report: BackendReport
 
-  /// Sets the loop up, on the thread that will run it.
-  public init(_ configuration: LoopConfiguration = LoopConfiguration()) throws(LoopError) {
-    fatalError()
+  let core: LoopCore
+  let kernel: Kernel
+  /// Slots whose `ended` is to be told: a write failed at the end of a turn.
+  private let failures: UnsafeMutablePointer<UInt32>
+  private var failureCount = 0
+
+  // Cold: listeners and what is watched.
+  var listeners: [Listener] = []
+  var watches: [Watch] = []
+  var mailboxes: [AnyObject] = []
+  /// A listener or a watch is to be handed to the kernel.
+  var needsArming = false
+  var accepting = Accepting.running
+  var isShutDown = false
+
+  /// What the loop does where descriptors ran out. Asking again at once would spin: accept(2) fails before
+  /// it looks whether anybody waits.
+  enum Accepting: Equatable {
+    case running
+    case paused(retryTick: Int64)
+    /// Asked again; if this turn brings no refusal, accepting goes on.
+    case retrying
   }
+
+  /// Sets the loop up, on the thread that will run it. `report`: what `BackendProbe.run` found, if it ran
+  /// before. Where io_uring cannot be had and is not forced, takes epoll; `report` says why.
+  public init(
+    _ configuration: LoopConfiguration = LoopConfiguration(), report given: BackendReport? = nil
+  ) throws(LoopError) {
+    try configuration.validate()
+    var report = given ?? BackendProbe.run()
+    self.configuration = configuration
+    core = try LoopCore(configuration)
+    failures = try mapTable(of: UInt32.self, count: core.connections.capacity)
+    switch try report.backend(for: configuration.backend) {
+    case .epoll:
+      kernel = .epoll(try EpollBackend(core, configuration))
+      backend = .epoll
+    case .ioUring:
+      do throws(LoopError) {
+        kernel = .ioUring(try IOUringBackend(core, configuration, report))
+        backend = .ioUring
+      } catch {
+        // ENOMEM: RLIMIT_MEMLOCK is too small for rings of this size.
+        guard configuration.backend == .automatic else { throw error }
+        report.fail(.ring, error.description)
+        kernel = .epoll(try EpollBackend(core, configuration))
+        backend = .epoll
+      }
+    }
+    self.report = report
+  }
+
+  deinit { shutdown() }
 
   // MARK: The turn
 
   /// Writes what is queued, waits until something happens (at most so long, 0: not at all, below 0: as long
-  /// as it takes; a timer or words of the loop's own end it earlier), and collects what did.
-  public func turn(waitAtMostMilliseconds: Int) { fatalError() }
+  /// as it takes; timers end it earlier), and collects what did. A signal ends it without an event.
+  public func turn(waitAtMostMilliseconds limit: Int) {
+    core.statistics.pointee.turns &+= 1
+    if needsArming || accepting != .running { arm() }
+    settleDirty()
+    kernel.wait(milliseconds: waitTime(Int64(limit)))
+    core.clock.read()
+    core.timers.advance(to: core.clock.tick)
+  }
 
   /// The next thing of this turn, nil when it is over.
-  public func next() -> LoopEvent? { fatalError() }
+  public func next() -> LoopEvent? {
+    if failureCount > 0 { return takeFailure() }
+    while let due = core.timers.takeDue() {
+      switch due {
+      case .tag(let tag): return .timer(tag)
+      case .slot(let slot): if let event = slotTimer(slot) { return event }
+      }
+    }
+    while let completion = kernel.next() {
+      if let event = handle(completion) { return event }
+    }
+    if accepting == .retrying {
+      accepting = .running
+      return .acceptResumed
+    }
+    return nil
+  }
+
+  /// How long there is nothing to do by itself.
+  private func waitTime(_ limit: Int64) -> Int64 {
+    if failureCount > 0 || core.dirty.count > 0 || needsArming || accepting == .retrying { return 0 }
+    var wait = limit
+    func atMost(_ tick: Int64) {
+      let left = max(0, tick - core.clock.tick)
+      if wait < 0 || left < wait { wait = left }
+    }
+    if let tick = core.timers.nextTick() { atMost(tick) }
+    if case .paused(let tick) = accepting { atMost(tick) }
+    return wait
+  }
+
+  /// Hands what the dirty connections want to the kernel.
+  private func settleDirty() {
+    let count = core.dirty.count
+    guard count > 0 else { return }
+    var kept = 0
+    for index in 0..<count {
+      let slot = core.dirty[index]
+      if settle(slot) {
+        core.connections[slot].pointee.flags.remove(.dirty)
+      } else {
+        core.dirty.keep(slot, at: kept)
+        kept += 1
+      }
+    }
+    core.dirty.truncate(to: kept)
+  }
+
+  /// False: once more next turn.
+  private func settle(_ slot: Int) -> Bool {
+    let connection = core.connections[slot]
+    switch kernel.settle(slot) {
+    case .again: return false
+    case .released:
+      bury(slot)
+      return true
+    case .failed(let code):
+      failed(slot, connection, code)
+      return connection.pointee.state == .failed
+    case .done: break
+    }
+    if connection.pointee.queued == 0 {
+      // What was reserved and never committed.
+      if connection.pointee.firstSegment != none { core.output.drop(connection) }
+      if connection.pointee.state == .flushing {
+        shutWriting(connection)
+        // All that is left is to be let go.
+        if connection.pointee.state == .closing { return settle(slot) }
+      }
+      return true
+    }
+    if connection.pointee.queued > configuration.lowWaterBytes {
+      connection.pointee.flags.insert(.aboveLowWater)
+    }
+    if !connection.pointee.flags.contains(.watched), connection.pointee.state == .open {
+      connection.pointee.flags.insert(.watched)
+      core.timers.set(
+        slot: slot, at: connection.pointee.progressTick + configuration.writeTimeoutMilliseconds)
+    }
+    return true
+  }
+
+  /// A write failed while the turn was settled, or the descriptor cannot be watched.
+  private func failed(_ slot: Int, _ connection: ConnectionPointer, _ code: Int32) {
+    guard connection.pointee.state == .open || connection.pointee.state == .connecting else {
+      connection.pointee.state = .closing
+      return
+    }
+    connection.pointee.state = .failed
+    connection.pointee.failure = code
+    failures[failureCount] = UInt32(slot)
+    failureCount += 1
+  }
+
+  private func takeFailure() -> LoopEvent {
+    failureCount -= 1
+    let slot = Int(failures[failureCount])
+    let connection = core.connections[slot]
+    let event = LoopEvent.ended(core.connections.id(slot), reason(of: connection.pointee.failure))
+    connection.pointee.state = .closing
+    core.markDirty(slot)
+    return event
+  }
+
+  // MARK: Time and figures
 
   /// Milliseconds of the monotonic clock, read once a turn.
-  public var tick: Int64 { fatalError() }
+  public var tick: Int64 { core.clock.tick }
 
   /// Milliseconds since 1970, as of this turn: `tick` and a difference that is measured once a second.
-  public var wallTime: Int64 { fatalError() }
+  public var wallTime: Int64 { core.clock.wallTime }
 
   /// Connections that hold a slot: those that linger after `finish` or `close` are counted too.
-  public var connectionCount: Int { fatalError() }
+  public var connectionCount: Int { core.connections.live }
 
-  public var statistics: LoopStatistics { fatalError() }
-
-  // MARK: Where connections come from
-
-  /// Accepts on a socket, which the loop owns from here on. Gives the index that `accepted` carries.
-  public func add(listener: ListeningSocket) throws(LoopError) -> Int { fatalError() }
-
-  /// Stops accepting on it, and closes it.
-  public func remove(listener: Int) { fatalError() }
-
-  /// Begins a connection; `connected` or `ended` tells how it went. What is sent meanwhile waits.
-  public func connect(to address: SocketAddress) throws(LoopError) -> ConnectionID { fatalError() }
-
-  /// Takes over a stream socket that is connected already; the loop closes it.
-  public func adopt(descriptor: Int32) throws(LoopError) -> ConnectionID { fatalError() }
-
-  /// The peer's address; nil if the connection is gone or is no TCP connection. One system call.
-  public func peerAddress(of id: ConnectionID) -> SocketAddress? { fatalError() }
-
-  // MARK: Output
-
-  /// Queues a copy of the bytes. False, and nothing is queued: the connection is gone, or a bound
-  /// (`outputBytes`, `totalOutputBytes`, `segments`) would be passed.
-  @discardableResult
-  public func send(_ id: ConnectionID, copying bytes: UnsafeRawBufferPointer) -> Bool { fatalError() }
-
-  /// Room for at least `n` bytes at the end of the connection's output, to encode into; what is then
-  /// `commit`ted leaves. Valid until the next call that queues for this connection. Nil where `send` is false.
-  public func reserve(_ id: ConnectionID, _ n: Int) -> UnsafeMutableRawBufferPointer? { fatalError() }
-
-  /// Queues the first `n` bytes of what `reserve` gave.
-  public func commit(_ id: ConnectionID, _ n: Int) { fatalError() }
-
-  /// Queues a use of a shared buffer. False as with `send(_:copying:)`.
-  @discardableResult
-  public func send(_ id: ConnectionID, shared: SharedBuffer) -> Bool { fatalError() }
-
-  /// A buffer of `count` bytes for the caller to fill and share; he holds one count, and gives it back by
-  /// `release`. Nil: `totalOutputBytes` would be passed.
-  public func makeShared(_ count: Int) -> SharedBuffer? { fatalError() }
-
-  /// Gives the caller's count back. The buffer is used again after the last of its sends.
-  public func release(_ shared: SharedBuffer) { fatalError() }
-
-  /// Bytes that wait for this connection, those that the kernel is just being given included.
-  public func queuedBytes(_ id: ConnectionID) -> Int { fatalError() }
-
-  // MARK: Input and its end
-
-  /// Stops taking bytes from the socket, so that TCP slows the peer down. What had been received already
-  /// still comes. While paused, the end of the connection may go unnoticed until something is written.
-  public func pauseReading(_ id: ConnectionID) { fatalError() }
-  public func resumeReading(_ id: ConnectionID) { fatalError() }
-
-  /// Writes what is queued, closes our side, takes what the peer still sends (at most `lingerBytes`) so
-  /// that no reset destroys our last words, and closes when he has closed or the time is up. The caller
-  /// hears nothing of this connection any more, the id is dead at once.
-  public func finish(_ id: ConnectionID, lingerMilliseconds: Int64 = 2_000) { fatalError() }
-
-  /// Ends the connection now; what is queued is dropped. Nothing of it comes any more.
-  public func close(_ id: ConnectionID) { fatalError() }
+  public var statistics: LoopStatistics { core.statistics.pointee }
 
   // MARK: Timers
 
-  /// Tells `timer(tag)` once, not before the time and at most a step of the wheel after it. Nil: `timers`
-  /// are set already.
+  /// Tells `timer(tag)` once, not before the time and at most a step of the wheel after it (and what the
+  /// caller's own turn takes). Nil: `configuration.timers` are set already.
   @discardableResult
-  public func schedule(afterMilliseconds: Int64, tag: UInt64) -> TimerID? { fatalError() }
+  public func schedule(afterMilliseconds delay: Int64, tag: UInt64) -> TimerID? {
+    core.timers.set(at: core.clock.tick + max(0, delay), tag: tag)
+  }
 
   /// Takes a timer back, also one that is due and was not told yet. False: it is over.
   @discardableResult
-  public func cancel(_ timer: TimerID) -> Bool { fatalError() }
+  public func cancel(_ timer: TimerID) -> Bool { core.timers.clear(timer) }
 
-  // MARK: Words from elsewhere
-
-  /// Tells `mail` whenever this mailbox gets its first message. The loop keeps it alive.
-  public func watch<Message>(_ mailbox: Mailbox<Message>) throws(LoopError) { fatalError() }
-
-  /// Tells `readable(tag)` on each edge of a descriptor of another library (an eventfd of a client library,
-  /// a signalfd, ...). The loop does not close it; it stays watched until the loop ends.
-  public func watch(descriptor: Int32, tag: UInt64) throws(LoopError) { fatalError() }
+  // MARK: The end
 
   /// Closes every connection and listener at once and gives all memory back. Nothing may be called after.
-  public func shutdown() { fatalError() }
-}
-
-/// A timer that was set; holding it after it fired is harmless.
-public struct TimerID: Hashable, Sendable, BitwiseCopyable {
-  let raw: UInt64
+  public func shutdown() {
+    guard !isShutDown else { return }
+    isShutDown = true
+    // A request that the kernel still holds must find its socket dead before its buffers are gone.
+    core.connections.forEachLive { shutDownBothWays(core.connections[$0].pointee.descriptor) }
+    kernel.destroy()
+    core.connections.forEachLive { closeDescriptor(core.connections[$0].pointee.descriptor) }
+    for listener in listeners where listener.isOpen { closeDescriptor(listener.descriptor) }
+    mailboxes = []
+    unmapTable(failures, count: core.connections.capacity)
+    core.destroy()
+  }
 }

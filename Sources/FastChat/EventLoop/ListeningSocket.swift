@@ -1,3 +1,4 @@
+import CLinuxIO
 import Glibc
 
 /// A TCP socket that listens. Owned by whoever opened it until it is given to `EventLoop.add(listener:)`.
@@ -17,7 +18,7 @@ public struct ListeningSocket: Sendable {
   ) throws(LoopError) -> ListeningSocket {
     let wanted = try SocketAddress(address, port: port)
     let descriptor = try checked("socket") {
-      socket(wanted.family, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
+      socket(wanted.family, linuxio_stream_socket, 0)
     }
     do throws(LoopError) {
       // A restart binds at once, though connections of the one before are in TIME_WAIT.

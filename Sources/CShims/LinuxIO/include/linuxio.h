@@ -32,6 +32,8 @@ static const uint32_t linuxio_epoll_out = EPOLLOUT;
 static const uint32_t linuxio_epoll_error = EPOLLERR;
 static const uint32_t linuxio_epoll_hangup = EPOLLHUP;
 static const uint32_t linuxio_epoll_edge = EPOLLET;
+static const int linuxio_stream_socket = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
+static const int linuxio_accept_flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
 static const int linuxio_eventfd_flags = EFD_CLOEXEC | EFD_NONBLOCK;
 
 /// A completion, copied out of the ring.
