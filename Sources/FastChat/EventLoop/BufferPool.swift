@@ -29,9 +29,8 @@ struct BufferPool {
   private static let outsize: UInt32 = 255
 
   private struct State {
-    var free:
-      (BlockPointer?, BlockPointer?, BlockPointer?, BlockPointer?, BlockPointer?, BlockPointer?) =
-        (nil, nil, nil, nil, nil, nil)
+    var free: (BlockPointer?, BlockPointer?, BlockPointer?, BlockPointer?, BlockPointer?, BlockPointer?) =
+      (nil, nil, nil, nil, nil, nil)
     var liveBytes = 0
     var freeBytes = 0
   }

@@ -17,7 +17,8 @@ struct LoopClock {
     state = .allocate(capacity: 1)
     let tick = Self.read(CLOCK_MONOTONIC)
     state.initialize(
-      to: State(tick: tick, wallOffset: Self.read(CLOCK_REALTIME) - tick, nextWall: tick + Self.wallMilliseconds))
+      to: State(
+        tick: tick, wallOffset: Self.read(CLOCK_REALTIME) - tick, nextWall: tick + Self.wallMilliseconds))
   }
 
   func destroy() { state.deallocate() }

@@ -213,10 +213,14 @@ struct TimerWheel {
   private func unlink(_ index: UInt32) {
     let entry = entries[Int(index)]
     let bucket = lists + Int(entry.bucket)
-    if entry.previous == none { bucket.pointee.first = entry.next } else {
+    if entry.previous == none {
+      bucket.pointee.first = entry.next
+    } else {
       entries[Int(entry.previous)].next = entry.next
     }
-    if entry.next == none { bucket.pointee.last = entry.previous } else {
+    if entry.next == none {
+      bucket.pointee.last = entry.previous
+    } else {
       entries[Int(entry.next)].previous = entry.previous
     }
     if bucket.pointee.first == none, entry.bucket != Self.due {
