@@ -64,7 +64,7 @@ let package = Package(
       name: "CLI", dependencies: ["Server"], path: "Sources/FastChat/CLI",
       swiftSettings: strict),
     .executableTarget(
-      name: "Load", dependencies: ["CLinuxIO", "EventLoop", "JSON", "WebSocket"],
+      name: "Load", dependencies: ["CCommandLine", "EventLoop", "JSON", "WebSocket"],
       path: "Sources/FastChat/Load", swiftSettings: strict),
 
     // Tests: one folder per target, and what they share.

@@ -23,7 +23,7 @@ import Testing
     ],
     // Floor 5: programs.
     "CLI": ["Glibc", "Server"],
-    "Load": ["CLinuxIO", "EventLoop", "Glibc", "JSON", "Synchronization", "WebSocket"],
+    "Load": ["CCommandLine", "EventLoop", "Glibc", "JSON", "Synchronization", "WebSocket"],
   ]
 
   /// Calls of Glibc that make a pure floor impure.
