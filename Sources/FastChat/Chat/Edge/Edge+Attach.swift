@@ -176,6 +176,7 @@ extension Edge {
     sendWelcome(session, rows: rows)
     for p in partitions.indices { settle(session, attach, partition: p) }
     for row in rows { begin(session, attach, row) }
+    dropOutdatedRooms(session, attach, rows)
     for (chat, seq) in attach.passed {
       let partition = Int(chat.withUnsafeBytes { self.partition(of: $0) })
       guard seq > attach.lists[partition].applied else { continue }
@@ -187,6 +188,26 @@ extension Edge {
     attach.lists = []
     if session.pointee.unsettledPartitions == 0 { attaches[Int32(session.pointee.id.slot)] = nil }
     queueForLive(session)
+  }
+
+  /// Rooms that this shard believes the user to be in, while the lists, which are newer, do not have them: his
+  /// removal may have been jumped over in a doubt while he had no session here to read it. The entry goes
+  /// when the shard stands where the list stood, unless he has joined again by then.
+  private func dropOutdatedRooms(_ session: SessionPointer, _ attach: Attach, _ rows: [ChatRow]) {
+    var next = users[session.pointee.user].pointee.firstMembership
+    while next >= 0 {
+      let membership = memberships[next].pointee
+      next = membership.nextOfUser
+      let name = chatNames.bytes(membership.chat)
+      let applied = attach.lists[Int(partition(of: name))].applied
+      guard membership.joined <= applied, !rows.contains(where: { $0.chat.elementsEqual(name) }) else {
+        continue
+      }
+      addListener(session, name, behind: applied, countsForLive: false)
+      let number = listener(of: session, in: membership.chat)!
+      listeners[number].pointee.isRemoved = true
+      settle(number, ahead: applied)
+    }
   }
 
   /// Where the session's chats without a listener stand in a partition.

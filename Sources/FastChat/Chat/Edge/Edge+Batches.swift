@@ -51,6 +51,7 @@ extension Edge {
     }
     partitions[p].position = batch.upto
     current = nil
+    finished = batch
     settleAhead(partition: p)
   }
 

@@ -85,15 +85,12 @@ extension Edge {
     if let member = answer.member, !isDirect(chat) {
       enterRoom(user: session.pointee.user, chatNames.bytes(chat), joined: member.joined)
     }
-    let start = max(listener.pointee.at, (answer.member?.joined ?? 0) - 1)
-    let cannotReplay =
-      answer.rows.first.map { $0.prev > start && $0.seq > start } ?? (answer.head > start)
-    if cannotReplay {
+    if cannotReplay(answer, from: listener.pointee.at) {
       sendReset(session, chat: chatNames.bytes(chat), head: answer.head)
       listener.pointee.isRemoved = answer.member == nil
-      return finish(session, number, at: max(start, answer.applied), answer)
+      return finish(session, number, at: max(listener.pointee.at, answer.applied), answer)
     }
-    let last = handRows(session, listener, answer, above: start)
+    let last = handRows(session, listener, answer)
     guard !answer.hasMore else {
       listener.pointee.at = last
       return queueForCatchUp(session)
@@ -101,18 +98,27 @@ extension Edge {
     finish(session, number, at: max(last, answer.applied), answer)
   }
 
+  /// Whether events that the user may read are not stored any more: the oldest stored one above his cursor
+  /// (or his joining, where that is later) says that there was another before it.
+  private func cannotReplay(_ answer: borrowing ViewAnswer, from cursor: Seq) -> Bool {
+    let start = max(cursor, (answer.member?.joined ?? 0) - 1)
+    for row in answer.rows where row.seq > start { return row.prev > start }
+    return !answer.hasMore && answer.head > start
+  }
+
   /// Hands the rows over, but what lies between an own removal and the next own join; the last row's seq.
   private func handRows(
-    _ session: SessionPointer, _ listener: UnsafeMutablePointer<Listener>, _ answer: borrowing ViewAnswer,
-    above start: Seq
+    _ session: SessionPointer, _ listener: UnsafeMutablePointer<Listener>, _ answer: borrowing ViewAnswer
   ) -> Seq {
-    let chat = chatNames.bytes(listener.pointee.chat)
     let user = userNames.bytes(session.pointee.user)
-    var last = start
+    var last = listener.pointee.at
     page.removeAll(keepingAtMost: 2 * Limits.replayPageBytes)
     answer.bytes.withUnsafeBytes { page.append($0) }
+    // The name is copied too: it may be forgotten here before the last delivery is performed.
+    page.append(chatNames.bytes(listener.pointee.chat))
     let bytes = page.bytes
-    for row in answer.rows where row.seq > start {
+    let chat = UnsafeRawBufferPointer(rebasing: bytes[answer.bytes.count...])
+    for row in answer.rows where row.seq > last {
       last = row.seq
       if row.kind.dependsOnState, sameBytes(UnsafeRawBufferPointer(rebasing: bytes[row.user]), user) {
         if row.role == .none {

@@ -99,21 +99,25 @@ extension Edge {
       }
       if let members = chats[number].pointee.members {
         for i in 0..<Int(chats[number].pointee.memberCount) {
-          catchUp(chat, sessionsOf: memberships[members[i]].pointee.user, partition: p, row.seq)
+          let membership = memberships[members[i]].pointee
+          catchUp(chat, sessionsOf: membership.user, partition: p, row.seq, from: membership.joined - 1)
         }
       }
     }
     if case .direct(let first, let second)? = ChatName(chat) {
       for name in [first, second] {
-        if let user = userNames.find(name) { catchUp(chat, sessionsOf: user, partition: p, row.seq) }
+        if let user = userNames.find(name) { catchUp(chat, sessionsOf: user, partition: p, row.seq, from: 0) }
       }
     } else if row.kind.dependsOnState, let user = userNames.find(concerned) {
-      catchUp(chat, sessionsOf: user, partition: p, row.seq)
+      // Who was no member until now joined here, and reads from there.
+      let isMember = membership(of: user, in: chat) != nil
+      catchUp(chat, sessionsOf: user, partition: p, row.seq, from: isMember ? 0 : row.seq - 1)
     }
   }
 
+  /// `from`: what was before that is not the user's to read.
   private func catchUp(
-    _ chat: UnsafeRawBufferPointer, sessionsOf user: Int32, partition p: Int, _ seq: Seq
+    _ chat: UnsafeRawBufferPointer, sessionsOf user: Int32, partition p: Int, _ seq: Seq, from: Seq
   ) {
     var slot = users[user].pointee.firstSession
     while slot >= 0 {
@@ -137,7 +141,7 @@ extension Edge {
           fallBehind(number, to: listener.pointee.at)
         }
       } else {
-        addListener(session, chat, behind: stands, countsForLive: false)
+        addListener(session, chat, behind: max(stands, from), countsForLive: false)
       }
     }
   }

@@ -95,6 +95,8 @@ public final class Edge {
   /// The batch that is being handed over, and where in it.
   var current: Batch?
   var currentOffset = 0
+  /// The batch that the last input came to the end of: its deliveries point into it until the next one.
+  var finished: Batch?
   /// Batches may wait that were held.
   var canResume = false
 
@@ -155,7 +157,10 @@ public final class Edge {
   }
 
   /// Each input begins so: the deliveries of the one before it are not asked for any more.
-  func beginInput() { deliveries.removeAll(keepingCapacity: true) }
+  func beginInput() {
+    deliveries.removeAll(keepingCapacity: true)
+    finished = nil
+  }
 
   deinit {
     for number in 0..<Int32(chats.addressable) { chats[number].pointee.members?.deallocate() }
