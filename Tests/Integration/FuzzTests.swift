@@ -54,8 +54,10 @@ import Testing
           try client.settle()
         } catch let closed as WebSocketClosed {
           #expect(closed.code == 1007 || closed.code == nil, "seed \(Self.seed) round \(round): \(closed)")
-        } catch {
+        } catch let failure as TestFailure where failure.description.hasPrefix("send:") {
           // It was closed while something was being sent.
+        } catch {
+          throw TestFailure("seed \(Self.seed) round \(round): \(error)")
         }
         try witness.say(to: "user:witness", id: "w\(round)")
       }

@@ -7,6 +7,8 @@ final class LedgerDevice: @unchecked Sendable {
   /// What it writes down for the reckoning.
   private(set) var account: LedgerAccount
   private let targets: [(to: String, chat: String)]
+  /// A room that it joins and leaves all the time, if it is a visitor.
+  private let visited: String?
   private let board: LedgerBoard
   private var generator: SeededGenerator
 
@@ -18,6 +20,10 @@ final class LedgerDevice: @unchecked Sendable {
   private var client: ChatTestClient?
   private var inFlight: Set<String> = []
   private var sentInRound = 0
+  /// The `join` or `leave` that waits for its answer, and what was answered last.
+  private var visit: (id: String, type: String)?
+  private var isInside = false
+  private var visits = 0
   private var round = 0
 
   private var name: String { account.name }
@@ -25,10 +31,12 @@ final class LedgerDevice: @unchecked Sendable {
   private var device: String { account.device }
 
   init(
-    user: String, device: String, targets: [(to: String, chat: String)], board: LedgerBoard, seed: UInt64
+    user: String, device: String, targets: [(to: String, chat: String)], visited: String? = nil,
+    board: LedgerBoard, seed: UInt64
   ) {
     account = LedgerAccount(user: user, device: device)
     self.targets = targets
+    self.visited = visited
     self.board = board
     generator = SeededGenerator(seed: seed)
   }
@@ -90,6 +98,7 @@ final class LedgerDevice: @unchecked Sendable {
     }
     // At once after `live`: what had no answer.
     for message in pending { try send(message, on: client, retry: true) }
+    if let visit { try request(visit, on: client, retry: true) }
     return client
   }
 
@@ -108,7 +117,11 @@ final class LedgerDevice: @unchecked Sendable {
           sentInRound += 1
           try send(message, on: client, retry: false)
         }
-      case .settle: if pending.isEmpty { board.settled(name) }
+        try visitAgain(client)
+      case .settle:
+        // A visitor ends inside, so that what it was handed at last can be reckoned.
+        if !isInside { try visitAgain(client) }
+        if pending.isEmpty, visit == nil { board.settled(name) }
       case .finish, .abandon: return
       }
       if client.socket.hasInput(.after(.milliseconds(5))) { try take(client.next()) }
@@ -128,6 +141,20 @@ final class LedgerDevice: @unchecked Sendable {
     try client.post(to: message.to, id: message.id, body: message.body, retry: retry)
   }
 
+  private func visitAgain(_ client: ChatTestClient) throws {
+    guard visited != nil, visit == nil else { return }
+    visits += 1
+    let next = (id: "visit-\(visits)", type: isInside ? "leave" : "join")
+    visit = next
+    try request(next, on: client, retry: false)
+  }
+
+  private func request(_ visit: (id: String, type: String), on client: ChatTestClient, retry: Bool) throws {
+    let mark = retry ? ",\"retry\":true" : ""
+    try client.write(
+      "{\"type\":\"\(visit.type)\",\"id\":\"\(visit.id)\",\"chat\":\"\(visited!)\"\(mark)}")
+  }
+
   // MARK: What it is told
 
   private func take(_ frame: ChatFrame) throws {
@@ -142,28 +169,35 @@ final class LedgerDevice: @unchecked Sendable {
       cursors[chat] = seq
       account.handed[chat, default: []].append(frame)
       if frame.type == "message", frame["from"]?.string == user, let id = frame.id {
-        settle(id, seq: seq, only: true)
+        settle(id, seq: seq)
       }
     case "ack":
       guard let id = frame.id, let seq = frame.seq else { throw TestFailure("\(Self.untold) \(frame)") }
-      settle(id, seq: seq, only: false)
+      settle(id, seq: seq)
     case "error":
       // One that came as a message meanwhile is settled, whatever its repeat is answered.
       guard let id = frame.id else { throw TestFailure("\(Self.untold) \(frame)") }
-      guard let message = pending.first(where: { $0.id == id }) else { return }
+      let message = pending.first { $0.id == id }
+      guard message != nil || visit?.id == id else { return }
       guard ["unavailable", "internal", "busy", "rate-limited"].contains(frame.code) else {
         throw TestFailure("\(Self.untold) \(frame)")
       }
       usleep(20_000)
-      if let client { try send(message, on: client, retry: true) }
+      guard let client else { return }
+      if let message { try send(message, on: client, retry: true) }
+      if let visit, visit.id == id { try request(visit, on: client, retry: true) }
+    case "ok":
+      guard let visit, visit.id == frame.id else { return }
+      isInside = visit.type == "join"
+      self.visit = nil
+      board.acknowledge()
     case "reset": account.resets.append(frame)
     default: break
     }
   }
 
-  /// - Parameter only: whether it came as a message: then it settles a request of this device, but one that
-  ///   another device of the user made is no news.
-  private func settle(_ id: String, seq: Int, only: Bool) {
+  /// An own message settles a request of this device; one that the user's other device made is no news.
+  private func settle(_ id: String, seq: Int) {
     inFlight.remove(id)
     guard id.hasPrefix("\(device)-") else { return }
     account.acknowledged[id, default: []].insert(seq)

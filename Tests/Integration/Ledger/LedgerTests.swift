@@ -31,12 +31,16 @@ import Testing
 
       var generator = SeededGenerator(seed: Self.seed)
       let board = LedgerBoard(port: server.port, share: Self.share)
-      let devices = Self.users.flatMap { user in
+      var devices = Self.users.flatMap { user in
         ["phone", "laptop"].map { device in
           LedgerDevice(
             user: user, device: device, targets: Self.targets(of: user), board: board, seed: generator.next())
         }
       }
+      let visitor = LedgerDevice(
+        user: "eve", device: "phone", targets: [("user:eve", "dm:eve:eve")], visited: Self.room,
+        board: board, seed: generator.next())
+      devices.append(visitor)
       let threads = devices.map { device in Worker { device.run() } }
       do {
         for round in 1...Self.kills {
@@ -100,7 +104,7 @@ import Testing
   ) throws -> (events: [String: [ChatFrame]], histories: [String: [JSONValue]]) {
     var events: [String: [ChatFrame]] = [:]
     var histories: [String: [JSONValue]] = [:]
-    for user in Self.users {
+    for user in Self.users + ["eve"] {
       let reader = try server.attach(user, "reckoner", cursors: #"{"*":0}"#)
       let mine = Dictionary(grouping: reader.events()) { $0.chat ?? "" }
       for (chat, list) in mine {

@@ -76,6 +76,7 @@ struct Reckoning {
       where event.seq! > joined && !known.contains(event.seq!) && !own.contains(event.seq!) {
         note("\(account.name): never handed \(event)")
       }
+      checkMembership(account, chat, list)
       let texts = Dictionary(uniqueKeysWithValues: list.map { ($0.seq!, $0.text) })
       for event in handed where event.type == "message" && texts[event.seq!] != event.text {
         note("\(account.name): handed \(event), stored is \(texts[event.seq!] ?? "nothing")")
@@ -83,6 +84,19 @@ struct Reckoning {
     }
     for chat in account.handed.keys where events[chat] == nil || !account.isIn(chat) {
       note("\(account.name): handed events of \(chat)")
+    }
+  }
+
+  /// Of a room nothing was handed from before the user's joining, or from behind his leaving.
+  private mutating func checkMembership(_ account: LedgerAccount, _ chat: String, _ list: [ChatFrame]) {
+    guard chat.hasPrefix("room:") else { return }
+    let turns = list.filter { $0.type == "member" && $0["user"]?.string == account.user }
+    // Whoever made the room was in it before there was an event to say so.
+    guard let first = turns.first, first["role"] != .null, first["by"]?.string == account.user else { return }
+    for event in account.handed[chat] ?? [] {
+      let last = turns.last { $0.seq! <= event.seq! }
+      let isInside = last.map { $0["role"] != .null || $0.seq == event.seq } ?? false
+      if !isInside { note("\(account.name): handed to a non-member: \(event)") }
     }
   }
 }

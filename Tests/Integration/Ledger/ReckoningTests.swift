@@ -64,4 +64,19 @@ import Testing
     #expect(try differences(stored: broken, handed: broken).contains { $0.contains("the prev of 3 is 1") })
     #expect(try differences(stored: Self.sound.reversed()).contains { $0.contains("comes after") })
   }
+
+  @Test func eventHandedToANonMemberIsFound() throws {
+    func member(_ seq: Int, _ role: String) -> String {
+      #"{"type":"member","chat":"room:r","seq":\#(seq),"prev":\#(seq - 1),"user":"eve","role":\#(role),"by":"eve"}"#
+    }
+    let said = #"{"type":"message","chat":"room:r","seq":3,"prev":2,"from":"bob","id":"x","time":5,"body":1}"#
+    let stored = try [member(1, "\"member\""), member(2, "null"), said].map { try ChatFrame(text: $0) }
+    var eve = LedgerAccount(user: "eve", device: "phone")
+    for (handed, expected) in [(stored.prefix(2), 0), (stored.prefix(3), 1)] {
+      eve.handed = ["room:r": Array(handed)]
+      let rows = [try JSONValue(parsing: said)]
+      let reckoning = Reckoning(accounts: [eve], events: ["room:r": stored], histories: ["room:r": rows])
+      #expect(reckoning.differences.filter { $0.contains("non-member") }.count == expected)
+    }
+  }
 }
