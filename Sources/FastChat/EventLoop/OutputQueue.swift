@@ -1,3 +1,4 @@
+import CLinuxIO
 import Glibc
 
 /// A piece of a connection's output: the bytes `start..<end` of a block.
