@@ -18,6 +18,9 @@ struct TextValidator {
       guard step(bytes[start]) else { return false }
       start += 1
     }
+    // Most text is ASCII all through, and asks nothing more.
+    start += TextValidator.countOfASCII(UnsafeRawBufferPointer(rebasing: bytes[start...]))
+    guard start < bytes.count else { return true }
     let rest = UnsafeRawBufferPointer(rebasing: bytes[start...])
     let whole = TextValidator.countOfWholeScalars(rest)
     guard TextValidator.isValid(UnsafeRawBufferPointer(rebasing: rest[..<whole])) else { return false }
@@ -35,17 +38,24 @@ struct TextValidator {
     }
   }
 
-  /// Bytes in front that are ASCII, by words; it may stop up to seven short of the first that is not.
+  /// Bytes in front that are ASCII. It may stop short of the first that is not, by less than a step.
   private static func countOfASCII(_ bytes: UnsafeRawBufferPointer) -> Int {
     guard let start = bytes.baseAddress else { return 0 }
     let count = bytes.count
+    func word(_ offset: Int) -> UInt64 { start.loadUnaligned(fromByteOffset: offset, as: UInt64.self) }
+    let highBits: UInt64 = 0x8080_8080_8080_8080
     var offset = 0
+    while offset + 32 <= count {
+      let all = word(offset) | word(offset + 8) | word(offset + 16) | word(offset + 24)
+      guard all & highBits == 0 else { return offset }
+      offset += 32
+    }
     while offset + 8 <= count {
-      if start.loadUnaligned(fromByteOffset: offset, as: UInt64.self) & 0x8080_8080_8080_8080 != 0 {
-        return offset
-      }
+      guard word(offset) & highBits == 0 else { return offset }
       offset += 8
     }
+    // The last word may overlap the one before it.
+    if count >= 8 { return word(count - 8) & highBits == 0 ? count : offset }
     while offset < count, bytes[offset] < 0x80 { offset += 1 }
     return offset
   }
