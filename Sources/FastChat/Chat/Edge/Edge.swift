@@ -130,6 +130,15 @@ public final class Edge {
     partitions = applied.map { PartitionState(position: $0, view: view, directory: directory) }
   }
 
+  /// How many actions wait, and each of them: without handing out the array, which would be counted.
+  public var actionCount: Int { actions.count }
+  public func action(_ index: Int) -> EdgeAction { actions[index] }
+
+  /// Whether anything was collected for the log, the view, the other shards or the read positions.
+  public var hasCollected: Bool {
+    !appends.isEmpty || !queries.isEmpty || !ephemerals.isEmpty || !reads.isEmpty
+  }
+
   /// The bytes of a `.send`.
   public func output(start: Int32, count: Int32) -> UnsafeRawBufferPointer {
     output[Int(start)..<Int(start) + Int(count)]
@@ -158,8 +167,8 @@ public final class Edge {
 
   /// Each input begins so: the deliveries of the one before it are not asked for any more.
   func beginInput() {
-    deliveries.removeAll(keepingCapacity: true)
-    finished = nil
+    if !deliveries.isEmpty { deliveries.removeAll(keepingCapacity: true) }
+    if finished != nil { finished = nil }
   }
 
   deinit {
