@@ -25,7 +25,7 @@ import Testing
 
   @Test func aStoreThatCommitsNothingIsNotReadyThoughTheLoopsAreHealthy() {
     let health = health(turn: 100_000, batch: 100_000)
-    pulses.forEach { $0.turn(at: 110_000) }
+    for pulse in pulses { pulse.turn(at: 110_000) }
     #expect(health.isHealthy(at: 110_000))
     #expect(!health.isReady(at: 110_000))
     pulses[0].batch(at: 110_000)

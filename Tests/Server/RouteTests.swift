@@ -1,39 +1,51 @@
-import CAssets
 import Testing
+import WebSocket
 
 @testable import Server
 
 @Suite struct RouteTests {
-  private func main(_ method: StaticString, _ path: StaticString, hasEcho: Bool = true) -> Route {
-    Route(port: .main(hasEcho: hasEcho), method: bytes(method), path: bytes(path))
+  private func route(_ method: String, _ path: String, _ port: Route.Port) -> Route? {
+    Array("\(method) \(path) HTTP/1.1\r\nHost: localhost\r\n\r\n".utf8).withUnsafeBytes { bytes in
+      guard case .complete(let request, _) = HTTPRequest.parse(bytes) else { return nil }
+      return Route(request, port: port)
+    }
+  }
+
+  private func main(_ method: String, _ path: String, hasEcho: Bool = true) -> Route? {
+    route(method, path, .main(hasEcho: hasEcho))
   }
 
   @Test func theMainPortServesSocketsThePageAndHealth() {
     #expect(main("GET", "/ws") == .webSocket)
+    #expect(main("GET", "/ws?token=abc") == .webSocket)
     #expect(main("GET", "/echo") == .echo)
     #expect(main("GET", "/healthz") == .health)
     #expect(main("GET", "/readyz") == .readiness)
   }
 
   @Test func everyFileOfThePageIsServedUnderItsName() throws {
-    for path: StaticString in ["/", "/app.css", "/app.js", "/client.js", "/timeline.js"] {
-      guard case .asset(let file) = main("GET", path) else {
-        Issue.record("\(path) is not served")
-        continue
-      }
-      #expect(String(cString: file.pointee.path) == "\(path)")
-      #expect(file.pointee.count > 0)
-      #expect(main("HEAD", path) == .asset(file))
+    for path in ["/", "/app.css", "/app.js", "/client.js", "/timeline.js"] {
+      #expect(main("GET", path) == .asset)
+      #expect(main("HEAD", path) == .asset)
+      let asset = try #require(Array(path.utf8).withUnsafeBytes { Asset(path: $0) })
+      #expect(asset.bytes.count > 0)
     }
     #expect(main("GET", "/app") == .notFound)
     #expect(main("GET", "/index.html") == .notFound)
   }
 
+  @Test func filesOfThePageHaveTheirMediaTypes() throws {
+    for (path, type) in [("/", "text/html"), ("/app.css", "text/css"), ("/app.js", "text/javascript")] {
+      let asset = try #require(Array(path.utf8).withUnsafeBytes { Asset(path: $0) })
+      #expect(String(decoding: asset.contentType, as: UTF8.self) == "\(type); charset=utf-8")
+    }
+  }
+
   @Test func metricsAreTheAdminPortsAndSocketsTheMainOnes() {
     #expect(main("GET", "/metrics") == .notFound)
-    #expect(Route(port: .admin, method: bytes("GET"), path: bytes("/metrics")) == .metrics)
-    #expect(Route(port: .admin, method: bytes("GET"), path: bytes("/ws")) == .notFound)
-    #expect(Route(port: .admin, method: bytes("GET"), path: bytes("/readyz")) == .readiness)
+    #expect(route("GET", "/metrics", .admin) == .metrics)
+    #expect(route("GET", "/ws", .admin) == .notFound)
+    #expect(route("GET", "/readyz", .admin) == .readiness)
   }
 
   @Test func echoIsThereOnlyWhereItWasAskedFor() {
@@ -42,9 +54,13 @@ import Testing
 
   @Test func aKnownPathRefusesOtherMethodsAndAnUnknownOneIsNotFound() {
     #expect(main("POST", "/") == .methodNotAllowed)
-    #expect(main("HEAD", "/ws") == .methodNotAllowed)
+    #expect(main("DELETE", "/healthz") == .methodNotAllowed)
     #expect(main("get", "/") == .methodNotAllowed)
     #expect(main("POST", "/nothing") == .notFound)
     #expect(main("GET", "/app.js/") == .notFound)
+  }
+
+  @Test func whatIsWrongWithAnUpgradeTheHandshakeTells() {
+    #expect(main("POST", "/ws") == .webSocket)
   }
 }

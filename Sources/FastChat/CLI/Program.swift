@@ -14,7 +14,9 @@ enum Program {
         descriptors: Surroundings.descriptorsMax())
       switch invocation {
       case .show(let text): print(text, terminator: "")
-      case .serve: exit(0)
+      case .serve(let configuration, let notes):
+        for note in notes { Log.warning("configuration", ["note": note]) }
+        exit(ServerProgram.run(configuration))
       }
     } catch {
       var line = "fastchat: \(error)\n"

@@ -34,13 +34,6 @@ struct DeviceKey: Hashable, Sendable {
   private let low: UInt64
   private let high: UInt64
 
-  static let none = DeviceKey(low: 0, high: 0)
-
-  private init(low: UInt64, high: UInt64) {
-    self.low = low
-    self.high = high
-  }
-
   init(user: UnsafeRawBufferPointer, device: UnsafeRawBufferPointer) {
     low = DeviceKey.hash(1, user, device)
     high = DeviceKey.hash(2, user, device)

@@ -1,12 +1,11 @@
-import CAssets
-import JSON
+import WebSocket
 
 /// What a request asks for, judged by its method and path alone.
 enum Route: Equatable {
   case webSocket
   case echo
-  /// A file of the web page.
-  case asset(UnsafePointer<asset>)
+  /// A file of the web client; `/` is one of them.
+  case asset
   case health
   case readiness
   case metrics
@@ -21,28 +20,28 @@ enum Route: Equatable {
     case admin
   }
 
-  init(port: Port, method: UnsafeRawBufferPointer, path: UnsafeRawBufferPointer) {
-    guard let route = Route.find(port: port, path: path) else {
+  init(_ request: HTTPRequest, port: Port) {
+    guard let route = Route.find(request, port) else {
       self = .notFound
       return
     }
-    let isRead = sameBytes(method, "GET") || (sameBytes(method, "HEAD") && !route.isUpgrade)
-    self = isRead ? route : .methodNotAllowed
+    // What is wrong with an upgrade by another method, the handshake tells.
+    let isAllowed = route.isUpgrade || request.method == .get || request.method == .head
+    self = isAllowed ? route : .methodNotAllowed
   }
 
   /// Whether the route is a WebSocket's.
   var isUpgrade: Bool { self == .webSocket || self == .echo }
 
-  private static func find(port: Port, path: UnsafeRawBufferPointer) -> Route? {
-    if sameBytes(path, "/healthz") { return .health }
-    if sameBytes(path, "/readyz") { return .readiness }
+  private static func find(_ request: HTTPRequest, _ port: Port) -> Route? {
+    if request.isPath("/healthz") { return .health }
+    if request.isPath("/readyz") { return .readiness }
     switch port {
-    case .admin: return sameBytes(path, "/metrics") ? .metrics : nil
+    case .admin: return request.isPath("/metrics") ? .metrics : nil
     case .main(let hasEcho):
-      if sameBytes(path, "/ws") { return .webSocket }
-      if hasEcho && sameBytes(path, "/echo") { return .echo }
-      guard let start = path.baseAddress else { return nil }
-      return assets_find(start, path.count).map { .asset($0) }
+      if request.isPath("/ws") { return .webSocket }
+      if hasEcho, request.isPath("/echo") { return .echo }
+      return Asset(path: request.path) == nil ? nil : .asset
     }
   }
 }

@@ -41,6 +41,11 @@ struct MetricsBlock: @unchecked Sendable {
     base[counter.rawValue].store(UInt64(bitPattern: Int64(value)), ordering: .relaxed)
   }
 
+  /// Sets how often an error was answered, where somebody else counts.
+  func set(refusals code: ErrorCode, to value: Int) {
+    base[Self.refusals + Int(code.rawValue)].store(UInt64(bitPattern: Int64(value)), ordering: .relaxed)
+  }
+
   func record(_ measure: Measure, nanoseconds: UInt64) {
     let start = Self.measures + measure.rawValue * Self.measureWords
     add(word: start + TimeBuckets.index(nanoseconds: nanoseconds), 1)

@@ -43,12 +43,19 @@ final class Monitor: @unchecked Sendable {
   }
 }
 
-/// The two clocks, in milliseconds.
+/// The two clocks, in milliseconds, and a stopwatch.
 enum Clock {
   /// Never goes back, from an arbitrary start.
   static func tick() -> Int64 { read(CLOCK_MONOTONIC) }
   /// Since 1970.
   static func wall() -> Int64 { read(CLOCK_REALTIME) }
+
+  /// The monotonic clock in nanoseconds, for how long something took.
+  static func nanoseconds() -> UInt64 {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+  }
 
   private static func read(_ clock: clockid_t) -> Int64 {
     var time = timespec()

@@ -4,7 +4,8 @@ public struct HTTPResponse {
   public static let mostHeadBytes = 1024
 
   public var status: HTTPStatus
-  public var contentType: StaticString
+  /// The media type, valid as long as the answer is written.
+  public var contentType: UnsafeRawBufferPointer
   /// Whole lines of further fields, each with its CR LF.
   public var fields: StaticString
   /// Says that the connection ends with this answer.
@@ -13,6 +14,16 @@ public struct HTTPResponse {
   public init(
     _ status: HTTPStatus, contentType: StaticString = "text/plain; charset=utf-8", fields: StaticString = "",
     closes: Bool
+  ) {
+    self.init(
+      status,
+      contentType: UnsafeRawBufferPointer(
+        start: contentType.utf8Start, count: contentType.utf8CodeUnitCount),
+      fields: fields, closes: closes)
+  }
+
+  public init(
+    _ status: HTTPStatus, contentType: UnsafeRawBufferPointer, fields: StaticString = "", closes: Bool
   ) {
     self.status = status
     self.contentType = contentType

@@ -1,0 +1,43 @@
+import EventLoop
+import Glibc
+
+/// One run of `fastchat serve`, from its configuration to its exit code.
+public enum ServerProgram {
+  /// The server cannot start, or could not go on.
+  private static let exitFailure: Int32 = 1
+  /// Milliseconds in which the shards must have handed over what they took.
+  private static let quiesceMilliseconds: Int64 = 5_000
+
+  /// Serves until SIGTERM or SIGINT, and returns the exit code. To be called on the main thread, before any
+  /// other thread is started.
+  public static func run(_ configuration: Configuration) -> Int32 {
+    Signals.prepare()
+    Log.level = configuration.logLevel
+    do throws(StartFailure) {
+      let server = try RunningServer.start(configuration, descriptors: Descriptors.raiseLimit())
+      server.announce()
+      let signal = Signals.wait()
+      Log.info("draining", ["signal": signal == SIGTERM ? "SIGTERM" : "SIGINT"])
+      exitAtNextSignal()
+      server.end(quiesceMilliseconds: quiesceMilliseconds)
+      Log.info("ended")
+      return 0
+    } catch {
+      var line = "fastchat: \(error.message)\n"
+      line.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+      return exitFailure
+    }
+  }
+
+  /// Whoever asks twice does not want to wait. What was acknowledged is on the disk already.
+  private static func exitAtNextSignal() {
+    do throws(StartFailure) {
+      _ = try WorkerThread("fc-signals") {
+        _ = Signals.wait()
+        _exit(exitFailure)
+      }
+    } catch {
+      Log.warning("a second signal will not be heard", ["reason": error.message])
+    }
+  }
+}

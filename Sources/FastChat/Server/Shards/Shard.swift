@@ -1,0 +1,255 @@
+import Chat
+import EventLoop
+import JSON
+import WebSocket
+
+/// One event-loop thread with all that is its own: sockets, the edge machine, buffers, timers, mailbox.
+///
+/// A turn, in this order:
+/// ```
+/// loop.turn      what the last turn queued is written, one write a socket; then it waits
+/// events         sockets -> the edge -> its actions
+/// mail           reports, then the batch that they belong to; the view's answers
+/// deadlines      ten times a second
+/// hand over      appends to the store, queries to the reader, typing to every shard: once
+/// ```
+/// Made and used on its own thread. What a frame passes holds everything by `let` or unowned pointer, and
+/// counts no reference.
+final class Shard {
+  /// Milliseconds between two looks at deadlines, so the longest wait of the loop too.
+  static let deadlineMilliseconds: Int64 = 100
+  /// Milliseconds in which what was said at the end must leave.
+  static let leavingMilliseconds: Int64 = 3_000
+
+  let index: Int
+  let server: ServerContext
+  let loop: EventLoop
+  let edge: Edge
+  let limits: Limits
+  let directory: Directory
+  let ports: [ShardPort]
+  let metrics: MetricsBlock
+  let compressor = Compressor()
+  /// Where messages of sessions are gathered, and where those of connections without `welcome`.
+  let sessionPool: GatherPool
+  let newcomerPool: GatherPool
+  /// Bytes that may wait for a connection before it is not read any more, or loses copies.
+  let outputMax: Int
+
+  var connections: ConnectionTable
+  var fanOut = FanOut()
+  var heartbeat: Heartbeat
+  /// What performing actions left to be told to the edge.
+  var losses: [Loss] = []
+  var registered: [SessionID] = []
+  var overfull: [ConnectionID] = []
+  /// Connections that are to be read on, from what was kept.
+  var resumed: [ConnectionID] = []
+  /// Connections that came to the output bound in this turn: what the next one writes may empty them
+  /// before the loop would tell.
+  var filled: [ConnectionID] = []
+  var goodbye = ByteBuffer(capacity: 128)
+  var page = ByteBuffer(capacity: 4 << 10)
+  /// Bytes kept of connections without `welcome`.
+  var keptOfNewcomers = 0
+
+  let mainListener: Int
+  let adminListener: Int?
+  private var mail: [Mail] = []
+  private var lastDeadlines: Int64 = 0
+  private var stage = ShardPort.Stage.serving
+
+  /// Sets the shard up, on the thread that will run it.
+  init(_ server: ServerContext, index: Int) throws(LoopError) {
+    self.index = index
+    self.server = server
+    limits = server.configuration.limits
+    directory = server.directory
+    ports = server.ports
+    metrics = server.metrics.block(index)
+    outputMax = limits.outputBytes
+    loop = try EventLoop(server.loopConfiguration)
+    edge = server.makeEdge(shard: index)
+    sessionPool = GatherPool(keeping: Bounds.pooledBytes, lending: server.bounds.gatheredBytes)
+    newcomerPool = GatherPool(keeping: Bounds.pooledBytes, lending: server.bounds.newcomerBytes)
+    connections = ConnectionTable(
+      capacity: server.loopConfiguration.connections + server.loopConfiguration.reserve)
+    heartbeat = Heartbeat(seconds: limits.heartbeatSeconds)
+    try loop.watch(ports[index].mailbox)
+    mainListener = try loop.add(listener: server.listeners.main[index])
+    adminListener = index == 0 ? try loop.add(listener: server.listeners.admin) : nil
+    lastDeadlines = Clock.tick()
+    ports[index].pulse.turn(at: lastDeadlines)
+  }
+
+  /// Serves until the server ends.
+  func run() {
+    while stage != .leaving { turn() }
+    leave()
+    loop.shutdown()
+  }
+
+  // MARK: The turn
+
+  private func turn() {
+    loop.turn(waitAtMostMilliseconds: Int(Shard.deadlineMilliseconds))
+    let started = Clock.nanoseconds()
+    ports[index].pulse.turn(at: loop.tick)
+    let newStage = ports[index].stage
+
+    edge.beginTurn(
+      tick: loop.tick, wall: loop.wallTime, appendRoom: server.storeQueue.room / ports.count)
+    settle()
+    lookAtFilled()
+    while let event = loop.next() { take(event) }
+    takeMail()
+    takeDeadlines()
+    readOn()
+    edge.endTurn()
+    settle()
+    handOver()
+    advance(to: newStage)
+    metrics.record(.turn, nanoseconds: Clock.nanoseconds() - started)
+  }
+
+  @inline(__always)
+  private func take(_ event: LoopEvent) {
+    switch event {
+    case .received(let id, let bytes): received(id, bytes)
+    case .accepted(let id, let listener): accepted(id, listener: listener)
+    case .ended(let id, _): ended(id)
+    case .drained(let id): drained(id)
+    case .timer(let tag): requestTookTooLong(ConnectionID(raw: tag))
+    case .acceptPaused: Log.warning("no descriptors left; new connections wait")
+    case .acceptResumed: Log.info("descriptors are there again; accepting goes on")
+    case .mail, .connected, .readable: break
+    }
+  }
+
+  private func takeMail() {
+    if let overflow = ports[index].takeOverflow() {
+      metrics.add(.mailboxOverflows)
+      if overflow.isDoubt {
+        Log.warning("a mailbox was full; its shard catches up", ["shard": "\(index)"])
+        edge.mailboxOverflowed()
+        settle()
+      }
+      for session in overflow.replaced { replaced(session) }
+    }
+    ports[index].mailbox.drain(into: &mail)
+    for i in 0..<mail.count {
+      switch mail[i] {
+      case .commit(let news): take(news)
+      case .answer(let news):
+        edge.received(news.answer)
+        settle()
+        ports[index].taken(bytes: news.bytes)
+      case .ephemerals(let events):
+        for event in events {
+          edge.received(event)
+          settle()
+        }
+      case .replaced(let session): replaced(session)
+      }
+    }
+    mail.removeAll(keepingCapacity: true)
+  }
+
+  private func take(_ news: CommitNews) {
+    for report in news.appended {
+      edge.appended(report)
+      settle()
+    }
+    for report in news.failed {
+      edge.failed(report)
+      settle()
+    }
+    for verdict in news.verdicts {
+      edge.judged(verdict)
+      settle()
+    }
+    if let batch = news.batch {
+      edge.received(batch)
+      settle()
+    }
+    if news.provesStorage { ports[index].pulse.batch(at: loop.tick) }
+    ports[index].taken(bytes: news.bytes)
+  }
+
+  private func replaced(_ session: SessionID) {
+    edge.replaced(session)
+    settle()
+  }
+
+  private func takeDeadlines() {
+    let elapsed = loop.tick - lastDeadlines
+    guard elapsed >= Shard.deadlineMilliseconds else { return }
+    lastDeadlines = loop.tick
+    edge.checkDeadlines()
+    settle()
+    beat(Int(elapsed))
+    reportFigures()
+  }
+
+  // MARK: Handing over
+
+  private func handOver() {
+    if !edge.appends.isEmpty || !edge.reads.isEmpty {
+      server.storeQueue.put(edge.appends.bytes, marks: edge.reads)
+      edge.appends.removeAll(keepingAtMost: 1 << 20)
+      edge.appendCount = 0
+      edge.reads.removeAll(keepingCapacity: true)
+    }
+    if !edge.queries.isEmpty { ask() }
+    if !edge.ephemerals.isEmpty {
+      for port in ports { port.post(edge.ephemerals) }
+      edge.ephemerals.removeAll()
+    }
+  }
+
+  /// Queries that the reader's queue does not take have failed: the edge hears so at once.
+  private func ask() {
+    let queries = edge.queries
+    edge.queries.removeAll(keepingCapacity: true)
+    let taken = server.viewQueue.put(queries, from: index)
+    for query in queries[taken...] {
+      var answer = ViewAnswer(
+        tag: query.tag, partition: query.partition, view: server.store.view, directory: directory.id,
+        applied: 0)
+      answer.hasFailed = true
+      edge.received(answer)
+      settle()
+    }
+  }
+
+  // MARK: The end
+
+  /// `newStage` was read before the turn's mail, so all that was posted before it has been taken.
+  private func advance(to newStage: ShardPort.Stage) {
+    guard newStage != stage else { return }
+    if stage == .serving { stopTaking() }
+    stage = newStage
+    server.quiesced.arrive(index)
+  }
+
+  private func stopTaking() {
+    loop.remove(listener: mainListener)
+    isTakingNothing = true
+  }
+
+  /// No connection and no byte is taken any more.
+  private(set) var isTakingNothing = false
+
+  private func leave() {
+    edge.beginTurn(tick: loop.tick, wall: loop.wallTime, appendRoom: 0)
+    settle()
+    edge.drain(spreadMilliseconds: ServerContext.drainSpreadMilliseconds, seed: server.epoch ^ UInt64(index))
+    settle()
+    sayGoodbyeToTheRest()
+    let end = loop.tick + Shard.leavingMilliseconds
+    while loop.connectionCount > 0, loop.tick < end {
+      loop.turn(waitAtMostMilliseconds: 50)
+      while loop.next() != nil {}
+    }
+  }
+}
