@@ -79,7 +79,8 @@ let package = Package(
     .testTarget(
       name: "ChatTests", dependencies: ["Chat", "JSON"], path: "Tests/Chat", swiftSettings: strict),
     .testTarget(
-      name: "EventLoopTests", dependencies: ["CAllocations", "CLinuxIO", "EventLoop"], path: "Tests/EventLoop",
+      name: "EventLoopTests", dependencies: ["CAllocations", "CLinuxIO", "EventLoop"],
+      path: "Tests/EventLoop",
       swiftSettings: strict),
     .testTarget(
       name: "EmbeddedTests", dependencies: ["Embedded", "Chat", "CSQLite", "JSON", "Support"],
