@@ -8,14 +8,14 @@ extension Shard {
   /// To be called after each input.
   @inline(__always)
   func settle() {
-    if !edge.actions.isEmpty || edge.hasMore { performAll() }
+    if edge.actionCount > 0 || edge.hasMore { performAll() }
   }
 
   /// Losses are told first and all together, as `Edge` asks. What else an input led to are inputs of their
   /// own after them: registrations, which the directory of a single server answers at once, among them.
   private func performAll() {
     while true {
-      for i in 0..<edge.actions.count { perform(edge.actions[i]) }
+      for i in 0..<edge.actionCount { perform(edge.action(i)) }
       fanOut.end(loop)
       edge.actionsPerformed()
       if !losses.isEmpty {
@@ -26,7 +26,7 @@ extension Shard {
         edge.registered(session, directory: directory.id)
       } else if edge.hasMore {
         edge.continueBatch()
-      } else if edge.actions.isEmpty {
+      } else if edge.actionCount == 0 {
         return
       }
     }

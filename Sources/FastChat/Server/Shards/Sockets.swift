@@ -68,7 +68,8 @@ extension Shard {
     _ opcode: FrameHeader.Opcode, _ payload: UnsafeRawBufferPointer, to id: ConnectionID,
     _ connection: UnsafeMutablePointer<Connection>
   ) {
-    guard send(opcode, payload, to: id, connection) else {
+    // Compressed whatever its size, as it came: what is tested here is the codec.
+    guard send(opcode, payload, to: id, connection, compressedFrom: 0) else {
       return end(id, code: .tryAgainLater, reason: "no memory left")
     }
     stopIfFull(id, connection)
@@ -85,9 +86,9 @@ extension Shard {
   @inline(__always)
   private func send(
     _ opcode: FrameHeader.Opcode, _ payload: UnsafeRawBufferPointer, to id: ConnectionID,
-    _ connection: UnsafeMutablePointer<Connection>
+    _ connection: UnsafeMutablePointer<Connection>, compressedFrom bytesMin: Int = Compressor.bytesMin
   ) -> Bool {
-    if let deflate = connection.pointee.deflate, payload.count >= Compressor.bytesMin {
+    if let deflate = connection.pointee.deflate, payload.count >= bytesMin {
       return compressor.withCompressed(payload, deflate) {
         loop.sendFrame(opcode, $0, isCompressed: true, to: id)
       }
