@@ -96,3 +96,16 @@ let package = Package(
       swiftSettings: strict),
   ]
 )
+
+// The micro benchmarks, only where they are asked for: nobody else builds them.
+if Context.environment["FASTCHAT_BENCHMARKS"] != nil {
+  package.products.append(.executable(name: "fastchat-bench", targets: ["MicroBenchmarks"]))
+  package.targets += [
+    .target(
+      name: "CMicroFloors", path: "Benchmarks/MicroFloors", cSettings: strictC,
+      linkerSettings: [.linkedLibrary("crypto"), .linkedLibrary("sqlite3")]),
+    .executableTarget(
+      name: "MicroBenchmarks", dependencies: ["CMicroFloors", "Chat", "Embedded", "JSON", "WebSocket"],
+      path: "Benchmarks/Micro", swiftSettings: strict),
+  ]
+}
