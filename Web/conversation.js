@@ -111,14 +111,16 @@ export class Conversation {
     let last = null;
     let marked = false;
     const put = (key, signature, build) => rows.push({ key, signature: JSON.stringify(signature), build });
+    let shown = 0;
     const day = (time) => {
-      if (last && sameDay(last.time, time)) return;
+      if (shown > 0 && sameDay(shown, time)) return;
+      shown = time;
       const name = dayName(time, now);
       put(`day ${new Date(time).toDateString()}`, name, () => make("li", { className: "day" }, make("span", {}, name)));
       last = null;
     };
     for (const event of chat.events) {
-      day(event.time ?? last?.time ?? now);
+      day(event.time ?? (shown || now));
       if (!marked && event.type === "message" && this.#newAbove > 0 && event.seq > this.#newAbove && event.from !== chat.me) {
         marked = true;
         put("new", "", () => make("li", { className: "day new" }, make("span", {}, "New")));
@@ -279,7 +281,8 @@ export class Conversation {
     const pinned = this.#pinned;
     const text = this.#text.value;
     this.#text.style.height = "auto";
-    this.#text.style.height = `${this.#text.scrollHeight}px`;
+    const border = this.#text.offsetHeight - this.#text.clientHeight;
+    this.#text.style.height = `${this.#text.scrollHeight + border}px`;
     const tooLong = this.#tooLong(text.trim());
     byId("composer-note").hidden = !tooLong;
     byId("composer-note").textContent = tooLong ? "This is too long for one message." : "";

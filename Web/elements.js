@@ -35,9 +35,9 @@ export function icon(name, label) {
 
 /** One of a few colours, always the same for a name. */
 export function hueOf(name) {
-  let sum = 0;
-  for (const unit of name) sum = (sum * 31 + unit.charCodeAt(0)) % 9973;
-  return sum % HUES;
+  let hash = 7;
+  for (const letter of name) hash = ((hash ^ letter.charCodeAt(0)) * 16777619) >>> 0;
+  return (hash >>> 13) % HUES;
 }
 
 /** Makes `element` the avatar of a user, or of a room. */
@@ -112,7 +112,7 @@ export function linked(text) {
   return parts.filter((part) => part !== "");
 }
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const weekday = new Intl.DateTimeFormat(undefined, { weekday: "long" });
 const shortDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const longDay = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });

@@ -88,8 +88,9 @@ export class Timeline {
       const event = this.events[i];
       if (event.type === "message" && event.from !== this.me && !event.deleted) count += 1;
     }
-    const more = !this.atStart && this.events.length > 0 && this.floor > this.read && this.head > this.read;
-    return { count, more: more && count > 0 };
+    // Of history one cannot tell what stands before its oldest message; of events `prev` does.
+    const below = this.events[0]?.prev ?? this.floor - 1;
+    return { count, more: count > 0 && !this.atStart && below > this.read };
   }
 
   /** How far the others have read: a message at or below it has two ticks. */
@@ -127,6 +128,7 @@ export class Timeline {
     }
     if (event.type === "message" || event.type === "member") this.#insert(event);
     else this.#amend(event);
+    if (event.prev === 0) this.atStart = true;
     this.handed = Math.max(this.handed, event.seq);
     this.known = Math.max(this.known, event.seq);
     this.head = Math.max(this.head, event.seq);

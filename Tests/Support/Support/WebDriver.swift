@@ -1,0 +1,146 @@
+import Foundation
+import Glibc
+
+/// Chromium, driven by Debian's chromedriver over the WebDriver protocol (W3C Recommendation).
+///
+/// The driver, its browsers and their profiles live as long as the object, and no longer than the process
+/// of the test: they stand in a session of their own under a shell, which ends them all when the pipe at
+/// its standard input closes, however that comes to pass.
+public final class WebDriver {
+  public private(set) var port: UInt16 = 0
+  private let directory: TemporaryDirectory
+  private var shell: pid_t = 0
+  private var input: Int32 = -1
+  private var output: Int32 = -1
+
+  /// `kill 0` is the shell's process group: the driver and all that it started. A driver that ends by itself
+  /// closes its output only when the shell does, so the shell looks for it first.
+  private static let script = """
+    command -v chromium >/dev/null && command -v chromedriver >/dev/null || {
+      echo 'chromium or chromedriver is missing: run scripts/packages test'; exit 1; }
+    chromedriver --port=0 &
+    read -r line
+    kill -KILL 0
+    """
+
+  public init() throws {
+    directory = try TemporaryDirectory()
+    try spawn()
+    do { try findPort() } catch {
+      stop()
+      throw error
+    }
+  }
+
+  deinit { stop() }
+
+  /// Ends the driver and every browser.
+  public func stop() {
+    if input >= 0 { close(input) }
+    if output >= 0 { close(output) }
+    (input, output) = (-1, -1)
+    var status: Int32 = 0
+    while shell > 0, waitpid(shell, &status, 0) < 0, errno == EINTR {}
+    shell = 0
+  }
+
+  /// Opens a browser with a profile of its own and one window.
+  /// - Parameters:
+  ///   - width, height: of the page, in CSS pixels.
+  ///   - isPhone: whether the browser says it has a touch screen of that size and no mouse.
+  public func browser(
+    width: Int = 1200, height: Int = 800, isPhone: Bool = false, isDark: Bool = false
+  ) throws -> Browser {
+    var arguments = [
+      // The sandbox does not start as root, which tests in a container are; the page is our own.
+      "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+      "--no-first-run", "--lang=en-GB", "--window-size=\(width),\(height)",
+    ]
+    if isDark { arguments.append("--blink-settings=preferredColorScheme=0") }
+    let list = arguments.map { JSONValue.quoted($0) }.joined(separator: ",")
+    let metrics = #"{"width":\#(width),"height":\#(height),"pixelRatio":2,"touch":true}"#
+    let phone = isPhone ? #","mobileEmulation":{"deviceMetrics":\#(metrics)}"# : ""
+    let answer = try call(
+      "POST", "/session",
+      #"""
+      {"capabilities":{"alwaysMatch":{"browserName":"chrome","goog:loggingPrefs":{"browser":"ALL"},
+      "goog:chromeOptions":{"args":[\#(list)]\#(phone)}}}}
+      """#)
+    guard let id = answer["sessionId"]?.string else { throw TestFailure("no session: \(answer)") }
+    return Browser(driver: self, path: "/session/\(id)")
+  }
+
+  /// One command; the `value` of its answer.
+  func call(_ method: String, _ path: String, _ body: String? = nil) throws -> JSONValue {
+    let client = try HTTPTestClient(port: port)
+    var headers = ["Connection": "close"]
+    if let body {
+      headers["Content-Length"] = "\(body.utf8.count)"
+      headers["Content-Type"] = "application/json; charset=utf-8"
+    }
+    try client.send(raw: HTTPTestClient.text(of: method, path, headers: headers, port: port) + (body ?? ""))
+    let answer = try client.answer(to: method, .after(.seconds(60)))
+    guard let value = try JSONValue(parsing: answer.text)["value"] else {
+      throw TestFailure("no value: \(answer.text.prefix(500))")
+    }
+    guard answer.status == 200 else {
+      throw TestFailure("\(method) \(path): \(value["message"]?.string ?? answer.text)")
+    }
+    return value
+  }
+
+  private func findPort() throws {
+    let deadline = Deadline.after(.seconds(60))
+    var said = ""
+    while true {
+      if let match = said.firstMatch(of: /started successfully on port (\d+)/) {
+        port = UInt16(match.1)!
+        return
+      }
+      var entry = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
+      let bytes = [UInt8](unsafeUninitializedCapacity: 4096) { buffer, count in
+        count =
+          poll(&entry, 1, deadline.milliseconds) > 0 ? max(0, read(output, buffer.baseAddress, 4096)) : 0
+      }
+      guard !bytes.isEmpty else { throw TestFailure("chromedriver did not start: \(said)") }
+      said += String(decoding: bytes, as: UTF8.self)
+    }
+  }
+
+  private func spawn() throws {
+    var ends = (input: [Int32](repeating: -1, count: 2), output: [Int32](repeating: -1, count: 2))
+    guard pipe2(&ends.input, O_CLOEXEC) == 0, pipe2(&ends.output, O_CLOEXEC) == 0 else {
+      throw TestFailure("pipe: \(String(cString: strerror(errno)))")
+    }
+    (input, output) = (ends.input[1], ends.output[0])
+    defer {
+      close(ends.input[0])
+      close(ends.output[1])
+    }
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    posix_spawn_file_actions_adddup2(&actions, ends.input[0], 0)
+    posix_spawn_file_actions_adddup2(&actions, ends.output[1], 1)
+    posix_spawn_file_actions_adddup2(&actions, ends.output[1], 2)
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSID))
+    var variables = ProcessInfo.processInfo.environment
+    // Profiles, caches and settings go with the directory.
+    for name in ["HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"] { variables[name] = directory.path }
+    let arguments = ["sh", "-c", Self.script].map { strdup($0) } + [nil]
+    let values = variables.map { strdup("\($0.key)=\($0.value)") } + [nil]
+    defer { for text in arguments + values { free(text) } }
+    let error = posix_spawn(&shell, "/bin/sh", &actions, &attributes, arguments, values)
+    guard error == 0 else { throw TestFailure("sh: \(String(cString: strerror(error)))") }
+  }
+}
+
+/// Runs `body` with a driver that is gone afterwards, also where it throws.
+public func withWebDriver<Result>(_ body: (WebDriver) throws -> Result) throws -> Result {
+  let driver = try WebDriver()
+  defer { driver.stop() }
+  return try body(driver)
+}
