@@ -198,8 +198,8 @@ public final class ServerProcess {
 
   // MARK: Spawning
 
-  /// One at a time: the ends of a pipe must not leak into another server, which would keep them open.
-  private static let spawning = Mutex(())
+  /// One at a time: the ends of a pipe must not leak into another child, which would keep them open.
+  static let spawning = Mutex(())
 
   /// Starts a program; its standard output can be read from the descriptor, its standard error is appended
   /// to a file.

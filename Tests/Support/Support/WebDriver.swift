@@ -1,20 +1,22 @@
 import Foundation
 import Glibc
+import Synchronization
 
 /// Chromium, driven by Debian's chromedriver over the WebDriver protocol (W3C Recommendation).
 ///
 /// The driver, its browsers and their profiles live as long as the object, and no longer than the process
-/// of the test: they stand in a session of their own under a shell, which ends them all when the pipe at
+/// of the test: they stand in a process group of their own under a shell, which ends them all when the pipe at
 /// its standard input closes, however that comes to pass.
 public final class WebDriver {
   public private(set) var port: UInt16 = 0
   private let directory: TemporaryDirectory
+  /// The sessions of open browsers.
+  private var sessions: [String] = []
   private var shell: pid_t = 0
   private var input: Int32 = -1
   private var output: Int32 = -1
 
-  /// `kill 0` is the shell's process group: the driver and all that it started. A driver that ends by itself
-  /// closes its output only when the shell does, so the shell looks for it first.
+  /// `kill 0` is the shell's process group: the driver and all that it started.
   private static let script = """
     command -v chromium >/dev/null && command -v chromedriver >/dev/null || {
       echo 'chromium or chromedriver is missing: run scripts/packages test'; exit 1; }
@@ -36,6 +38,9 @@ public final class WebDriver {
 
   /// Ends the driver and every browser.
   public func stop() {
+    // Asked, a browser ends its own processes and the driver waits for it; killed, they are left to init.
+    for session in sessions { _ = try? call("DELETE", session) }
+    sessions = []
     if input >= 0 { close(input) }
     if output >= 0 { close(output) }
     (input, output) = (-1, -1)
@@ -67,6 +72,7 @@ public final class WebDriver {
       "goog:chromeOptions":{"args":[\#(list)]\#(phone)}}}}
       """#)
     guard let id = answer["sessionId"]?.string else { throw TestFailure("no session: \(answer)") }
+    sessions.append("/session/\(id)")
     return Browser(driver: self, path: "/session/\(id)")
   }
 
@@ -108,33 +114,43 @@ public final class WebDriver {
   }
 
   private func spawn() throws {
-    var ends = (input: [Int32](repeating: -1, count: 2), output: [Int32](repeating: -1, count: 2))
-    guard pipe2(&ends.input, O_CLOEXEC) == 0, pipe2(&ends.output, O_CLOEXEC) == 0 else {
-      throw TestFailure("pipe: \(String(cString: strerror(errno)))")
-    }
-    (input, output) = (ends.input[1], ends.output[0])
+    try ServerProcess.spawning.withLock { _ in try spawnAlone() }
+  }
+
+  private func spawnAlone() throws {
+    let ends = (input: try Self.makePipe(), output: try Self.makePipe())
+    (input, output) = (ends.input.writing, ends.output.reading)
     defer {
-      close(ends.input[0])
-      close(ends.output[1])
+      close(ends.input.reading)
+      close(ends.output.writing)
     }
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
-    posix_spawn_file_actions_adddup2(&actions, ends.input[0], 0)
-    posix_spawn_file_actions_adddup2(&actions, ends.output[1], 1)
-    posix_spawn_file_actions_adddup2(&actions, ends.output[1], 2)
+    posix_spawn_file_actions_adddup2(&actions, ends.input.reading, 0)
+    posix_spawn_file_actions_adddup2(&actions, ends.output.writing, 1)
+    posix_spawn_file_actions_adddup2(&actions, ends.output.writing, 2)
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
     defer { posix_spawnattr_destroy(&attributes) }
-    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSID))
+    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP))
     var variables = ProcessInfo.processInfo.environment
     // Profiles, caches and settings go with the directory.
     for name in ["HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"] { variables[name] = directory.path }
-    let arguments = ["sh", "-c", Self.script].map { strdup($0) } + [nil]
+    let command = ["sh", "-c", Self.script]
+    let arguments = command.map { strdup($0) } + [nil]
     let values = variables.map { strdup("\($0.key)=\($0.value)") } + [nil]
     defer { for text in arguments + values { free(text) } }
     let error = posix_spawn(&shell, "/bin/sh", &actions, &attributes, arguments, values)
     guard error == 0 else { throw TestFailure("sh: \(String(cString: strerror(error)))") }
+  }
+
+  /// A pipe of which only what is duplicated gets into a child.
+  private static func makePipe() throws -> (reading: Int32, writing: Int32) {
+    var ends: [Int32] = [-1, -1]
+    guard pipe(&ends) == 0 else { throw TestFailure("pipe: \(String(cString: strerror(errno)))") }
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    return (ends[0], ends[1])
   }
 }
 
