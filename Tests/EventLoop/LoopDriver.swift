@@ -48,7 +48,7 @@ final class LoopDriver {
   deinit { loop.shutdown() }
 
   /// One turn, and everything that it brought.
-  func turn(waitAtMostMilliseconds wait: Int = 10) {
+  func turn(waitAtMostMilliseconds wait: Int = 2) {
     loop.turn(waitAtMostMilliseconds: wait)
     while let event = loop.next() { take(event) }
   }
@@ -206,7 +206,22 @@ func now() -> Int64 {
   return Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000
 }
 
+/// Its length is a prime, so that no buffer of ours is a multiple of it.
+private let patternBlock: [UInt8] = {
+  var random = SplitMix(state: 1)
+  return (0..<65_537).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+}()
+
 /// Bytes that differ from their neighbours, so that a lost or doubled one is seen.
 func pattern(_ count: Int, seed: Int = 0) -> [UInt8] {
-  (0..<count).map { UInt8(truncatingIfNeeded: ($0 &+ seed) &* 31 &+ ($0 >> 8)) }
+  let start = seed &* 7 % 4_099
+  return [UInt8](unsafeUninitializedCapacity: count) { bytes, filled in
+    while filled < count {
+      let from = (start + filled) % patternBlock.count
+      let some = min(count - filled, patternBlock.count - from)
+      (bytes.baseAddress! + filled).update(
+        from: patternBlock.withUnsafeBufferPointer { $0.baseAddress! } + from, count: some)
+      filled += some
+    }
+  }
 }

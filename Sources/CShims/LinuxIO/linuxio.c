@@ -1,10 +1,19 @@
 #define _GNU_SOURCE
 #include "linuxio.h"
 
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 
 int linuxio_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }
+
+uint64_t linuxio_bytes_confirmed(int socket) {
+  struct tcp_info info = {0};
+  socklen_t length = sizeof info;
+  if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return 0;
+  return info.tcpi_bytes_acked;
+}
 
 int linuxio_name_thread(const char *name) {
   char kept[16];

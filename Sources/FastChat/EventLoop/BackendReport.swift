@@ -43,7 +43,7 @@ public struct BackendReport: Sendable, CustomStringConvertible {
   public private(set) var present: Set<Feature> = []
   public private(set) var missing: [Missing] = []
 
-  mutating func note(_ feature: Feature, _ result: Int32) {
+  package mutating func note(_ feature: Feature, _ result: Int32) {
     if result >= 0 {
       present.insert(feature)
     } else {
@@ -52,7 +52,7 @@ public struct BackendReport: Sendable, CustomStringConvertible {
   }
 
   /// Takes a feature back, for what turned out later.
-  mutating func fail(_ feature: Feature, _ reason: String) {
+  package mutating func fail(_ feature: Feature, _ reason: String) {
     present.remove(feature)
     missing.append(Missing(feature: feature, reason: reason))
   }
@@ -64,6 +64,8 @@ public struct BackendReport: Sendable, CustomStringConvertible {
 
   /// The backends that a loop can run on here, the preferred one first.
   public var backends: [BackendKind] { supportsIOUring ? [.ioUring, .epoll] : [.epoll] }
+
+  package init() {}
 
   /// What a loop takes for a choice; throws `unsupported` where io_uring is forced and lacks something.
   public func backend(for choice: LoopConfiguration.BackendChoice) throws(LoopError) -> BackendKind {

@@ -70,7 +70,8 @@ struct Connection {
   /// The next free slot, while free.
   var nextFree: UInt32
   private var unused1: UInt32 = 0
-  private var unused2: UInt64 = 0
+  /// Bytes that the peer had confirmed when output was last looked after.
+  var confirmed: UInt64
 
   /// Whether bytes of the peer are wanted from the kernel now.
   @inline(__always)

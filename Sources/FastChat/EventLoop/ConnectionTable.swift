@@ -1,11 +1,14 @@
 /// The slab of connections. Slots are used again last in, first out, so that the hot ones stay in the cache.
-struct ConnectionTable {
+package struct ConnectionTable {
   private struct State {
     /// Slots that were ever used; above it the memory is untouched.
     var used: UInt32 = 0
     var firstFree: UInt32 = none
     var live = 0
   }
+
+  /// Bytes of a connection's hot part.
+  package static let connectionBytes = MemoryLayout<Connection>.stride
 
   let capacity: Int
   private let base: ConnectionPointer
@@ -68,6 +71,7 @@ struct ConnectionTable {
     connection.pointee.state = initial
     connection.pointee.failure = 0
     connection.pointee.queued = 0
+    connection.pointee.confirmed = 0
     connection.pointee.firstSegment = none
     connection.pointee.lastSegment = none
     connection.pointee.lingerBytes = UInt32(clamping: lingerBytes)

@@ -19,6 +19,8 @@ extension EventLoop {
     if listeners[index].isArmed {
       kernel.stopAccepting(listener: index, descriptor: listeners[index].descriptor)
     }
+    // A request that is with the kernel holds the socket: it must not go on listening until that is over.
+    shutDownBothWays(listeners[index].descriptor)
     closeDescriptor(listeners[index].descriptor)
     listeners[index].isOpen = false
     listeners[index].isArmed = false
@@ -77,6 +79,11 @@ extension EventLoop {
     guard watches.count < Self.watchesMax else { throw .exhausted("watches") }
     watches.append(Watch(descriptor: descriptor, tag: tag, isMail: isMail))
     needsArming = true
+  }
+
+  /// The socket of a connection, for tests to look at.
+  package func descriptor(of id: ConnectionID) -> Int32? {
+    core.connections.usable(id)?.pointee.descriptor
   }
 
   // MARK: Inside

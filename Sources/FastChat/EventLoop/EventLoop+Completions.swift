@@ -1,3 +1,4 @@
+import CLinuxIO
 import Glibc
 
 /// What completions mean: the life of a connection, the same over both backends.
@@ -111,6 +112,9 @@ extension EventLoop {
 
   /// The timer of a slot: a finished connection's time is up, or output is looked after. The latter is set
   /// once and looks when it fires, so that a frame does not touch the wheel.
+  ///
+  /// That the kernel took nothing does not mean that the peer did not: it asks for more only when a third of
+  /// the socket's buffer is free, megabytes perhaps. So what counts is what the peer confirmed.
   func slotTimer(_ slot: Int) -> LoopEvent? {
     let connection = core.connections[slot]
     switch connection.pointee.state {
@@ -121,10 +125,15 @@ extension EventLoop {
     case .open:
       connection.pointee.flags.remove(.watched)
       guard connection.pointee.queued > 0 else { return nil }
-      let due = connection.pointee.progressTick + configuration.writeTimeoutMilliseconds
-      guard core.clock.tick >= due else {
+      let confirmed = linuxio_bytes_confirmed(connection.pointee.descriptor)
+      if confirmed != connection.pointee.confirmed {
+        connection.pointee.confirmed = confirmed
+        connection.pointee.progressTick = core.clock.tick
+      }
+      let waited = core.clock.tick - connection.pointee.progressTick
+      guard waited >= configuration.writeTimeoutMilliseconds else {
         connection.pointee.flags.insert(.watched)
-        core.timers.set(slot: slot, at: due)
+        core.timers.set(slot: slot, at: core.clock.tick + writeCheckMilliseconds)
         return nil
       }
       core.statistics.pointee.writeTimeouts &+= 1

@@ -186,8 +186,7 @@ public final class EventLoop {
     }
     if !connection.pointee.flags.contains(.watched), connection.pointee.state == .open {
       connection.pointee.flags.insert(.watched)
-      core.timers.set(
-        slot: slot, at: connection.pointee.progressTick + configuration.writeTimeoutMilliseconds)
+      core.timers.set(slot: slot, at: core.clock.tick + writeCheckMilliseconds)
     }
     return true
   }
@@ -213,6 +212,9 @@ public final class EventLoop {
     core.markDirty(slot)
     return event
   }
+
+  /// How often output that waits is looked after.
+  var writeCheckMilliseconds: Int64 { (configuration.writeTimeoutMilliseconds + 3) / 4 }
 
   // MARK: Time and figures
 
@@ -247,7 +249,9 @@ public final class EventLoop {
     guard !isShutDown else { return }
     isShutDown = true
     // A request that the kernel still holds must find its socket dead before its buffers are gone.
+    // (The kernel lets go of them some time after the ring is closed.)
     core.connections.forEachLive { shutDownBothWays(core.connections[$0].pointee.descriptor) }
+    for listener in listeners where listener.isOpen { shutDownBothWays(listener.descriptor) }
     kernel.destroy()
     core.connections.forEachLive { closeDescriptor(core.connections[$0].pointee.descriptor) }
     for listener in listeners where listener.isOpen { closeDescriptor(listener.descriptor) }

@@ -27,7 +27,7 @@ public struct LoopConfiguration: Sendable {
   /// Pieces of output that may wait in the whole loop (a private chunk or one use of a shared buffer).
   public var segments = 1 << 20
 
-  /// Milliseconds that output may wait for a peer that takes none of it.
+  /// Milliseconds that output may wait for a peer that confirms none of it; found out up to half of it later.
   public var writeTimeoutMilliseconds: Int64 = 30_000
   /// Milliseconds that what is queued may take to leave after the peer closed its sending side.
   public var lingerMilliseconds: Int64 = 2_000

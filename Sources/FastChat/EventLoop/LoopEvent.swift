@@ -44,7 +44,7 @@ public enum EndReason: Hashable, Sendable, BitwiseCopyable {
   case peerClosed
   /// The peer, or something between, reset the connection (ECONNRESET, EPIPE).
   case reset
-  /// Output waited for `LoopConfiguration.writeTimeoutMilliseconds` without a byte taken by the peer.
+  /// Output waited for `LoopConfiguration.writeTimeoutMilliseconds` without the peer confirming a byte.
   case writeTimeout
   /// A system call failed: its errno (ETIMEDOUT, EHOSTUNREACH, ECONNREFUSED of `connect`, ...).
   case failed(errno: Int32)

@@ -2,7 +2,7 @@ import CLinuxIO
 import Glibc
 
 /// A thread of the program, for the shards: named, and if wanted bound to a processor.
-public struct LoopThread: ~Copyable {
+public struct LoopThread: Sendable {
   private let handle: pthread_t
 
   private final class Start {
@@ -39,8 +39,8 @@ public struct LoopThread: ~Copyable {
     self.handle = handle
   }
 
-  /// Waits until it has returned.
-  public consuming func join() { pthread_join(handle, nil) }
+  /// Waits until it has returned. Once.
+  public func join() { pthread_join(handle, nil) }
 
   /// Processors that this process may run on.
   public static var processors: Int { Int(linuxio_processors()) }

@@ -9,7 +9,7 @@
 ///
 /// The first `reserved` entries belong to the slots of the connection table, one each, and are set and
 /// cleared by index; the others are handed out.
-struct TimerWheel {
+package struct TimerWheel {
   private static let levels = 7
   private static let levelBits = 6
   private static let buckets = 64
@@ -52,7 +52,7 @@ struct TimerWheel {
   private let start: Int64
 
   /// `tick` is now, in milliseconds; `granularity` is the length of a step.
-  init(reserved: Int, capacity: Int, granularity: Int64, tick: Int64) throws(LoopError) {
+  package init(reserved: Int, capacity: Int, granularity: Int64, tick: Int64) throws(LoopError) {
     self.reserved = reserved
     self.capacity = reserved + capacity
     self.granularity = granularity
@@ -66,7 +66,7 @@ struct TimerWheel {
     occupied = (UnsafeMutableRawPointer(state) + offset).assumingMemoryBound(to: UInt64.self)
   }
 
-  func destroy() {
+  package func destroy() {
     unmapTable(entries, count: capacity)
     lists.deallocate()
     state.deallocate()
@@ -75,7 +75,7 @@ struct TimerWheel {
   // MARK: Setting
 
   /// Sets a timer of the caller to fire at `tick` or up to a step later; nil if all are set.
-  func set(at tick: Int64, tag: UInt64) -> TimerID? {
+  package func set(at tick: Int64, tag: UInt64) -> TimerID? {
     let index: UInt32
     if state.pointee.firstFree != none {
       index = state.pointee.firstFree
@@ -93,7 +93,7 @@ struct TimerWheel {
   }
 
   /// Takes a timer of the caller back; false if it has been told or taken back.
-  func clear(_ timer: TimerID) -> Bool {
+  package func clear(_ timer: TimerID) -> Bool {
     let index = UInt32(truncatingIfNeeded: timer.raw)
     guard Int(index) < capacity, entries[Int(index)].generation == UInt32(timer.raw >> 32) else {
       return false
@@ -104,7 +104,7 @@ struct TimerWheel {
   }
 
   /// Sets the timer of a slot, or moves it.
-  func set(slot: Int, at tick: Int64) {
+  package func set(slot: Int, at tick: Int64) {
     clear(slot: slot)
     entries[slot].generation |= 1
     place(UInt32(slot), tick)
@@ -112,7 +112,7 @@ struct TimerWheel {
 
   /// Takes the timer of a slot back if it is set.
   @inline(__always)
-  func clear(slot: Int) {
+  package func clear(slot: Int) {
     guard entries[slot].generation & 1 == 1 else { return }
     unlink(UInt32(slot))
     entries[slot].generation &= ~1
@@ -120,21 +120,21 @@ struct TimerWheel {
 
   // MARK: Firing
 
-  enum Due {
+  package enum Due {
     case slot(Int)
     case tag(UInt64)
   }
 
   /// Milliseconds of the clock at which there is something to do; nil while no timer is set. May be earlier
   /// than the first timer, by the steps that a bucket of a higher level holds.
-  func nextTick() -> Int64? {
+  package func nextTick() -> Int64? {
     if lists[Int(Self.due)].first != none { return start + state.pointee.now * granularity }
     guard let (_, _, step) = nextBucket() else { return nil }
     return start + step * granularity
   }
 
   /// Makes due what is due at `tick`.
-  func advance(to tick: Int64) {
+  package func advance(to tick: Int64) {
     let target = (tick - start) / granularity
     while let (level, bucket, step) = nextBucket(), step <= target {
       state.pointee.now = step
@@ -153,7 +153,7 @@ struct TimerWheel {
 
   /// The next one that is due; the timer is free again.
   @inline(__always)
-  func takeDue() -> Due? {
+  package func takeDue() -> Due? {
     let index = lists[Int(Self.due)].first
     guard index != none else { return nil }
     unlink(index)

@@ -16,6 +16,9 @@
 
 /// accept4(2), without the peer's address. The new descriptor does not block and is closed on exec.
 int linuxio_accept(int listener);
+/// Bytes that the peer of a TCP connection has confirmed (TCP_INFO; glibc's own struct ends before it).
+/// 0 for another kind of socket.
+uint64_t linuxio_bytes_confirmed(int socket);
 /// pthread_setname_np(3) of the calling thread; at most 15 bytes are kept.
 int linuxio_name_thread(const char *name);
 /// Binds the calling thread to one processor; an errno or 0.
