@@ -68,6 +68,8 @@ let package = Package(
       path: "Sources/FastChat/Load", swiftSettings: strict),
 
     // Tests: one folder per target, and what they share.
+    .target(
+      name: "CFaultyDisk", dependencies: ["CSQLite"], path: "Tests/Support/CFaultyDisk", cSettings: strictC),
     .target(name: "CAllocations", path: "Tests/Support/CAllocations", cSettings: strictC),
     .target(
       name: "Support", dependencies: ["CLinuxIO", "JSON"], path: "Tests/Support/Support",
@@ -83,7 +85,7 @@ let package = Package(
       path: "Tests/EventLoop",
       swiftSettings: strict),
     .testTarget(
-      name: "EmbeddedTests", dependencies: ["Embedded", "Chat", "CSQLite", "JSON", "Support"],
+      name: "EmbeddedTests", dependencies: ["CFaultyDisk", "CSQLite", "Chat", "Embedded", "JSON", "Support"],
       path: "Tests/Embedded",
       swiftSettings: strict),
     .testTarget(

@@ -9,7 +9,7 @@ enum Schema {
   static let version: Int64 = 1
 
   /// - `store`: one row; `applied` is the seq of the last record, and is never used again after retention;
-  ///   `appended` its append time; the seeds belong to `KeyedHash`.
+  ///   `appended` its append time; the seeds belong to `KeyedHash`; `probes` is there to be changed.
   /// - `chats`: ids count from 1 without gaps, since the writer's table is an array.
   /// - `heads`: apart from the names, so that what each batch writes is dense; `events` counts all that
   ///   the chat ever had.
@@ -20,7 +20,7 @@ enum Schema {
   private static let tables = """
     CREATE TABLE store(id INTEGER PRIMARY KEY CHECK(id = 1), log TEXT NOT NULL, view INTEGER NOT NULL,
       seed_low INTEGER NOT NULL, seed_high INTEGER NOT NULL,
-      applied INTEGER NOT NULL, appended INTEGER NOT NULL);
+      applied INTEGER NOT NULL, appended INTEGER NOT NULL, probes INTEGER NOT NULL);
     CREATE TABLE chats(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
     CREATE TABLE heads(chat INTEGER PRIMARY KEY, head INTEGER NOT NULL, events INTEGER NOT NULL);
     CREATE TABLE log(seq INTEGER PRIMARY KEY, chat INTEGER NOT NULL, prev INTEGER NOT NULL, value BLOB NOT NULL);
@@ -103,7 +103,7 @@ enum Schema {
       BEGIN IMMEDIATE;
       \(tables)
       INSERT INTO store VALUES(1, '\(log)', \(view), \(seeds.0), \(seeds.1),
-        \(SeqSpace.nothingYet(generation: Store.generation)), 0);
+        \(SeqSpace.nothingYet(generation: Store.generation)), 0, 0);
       PRAGMA application_id = \(applicationID);
       PRAGMA user_version = \(version);
       COMMIT

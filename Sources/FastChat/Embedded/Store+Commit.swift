@@ -24,6 +24,8 @@ extension Store {
   ) -> CommitResult {
     run { (writer) throws(SQLiteFailure) in
       var place = Place(seq: applied, appended: max(appended, now))
+      // A table that refuses records would wait in vain for one to move its time.
+      if dedupe.isFull { dedupe.expire(at: place.appended) }
       var offset = 0
       while let record = AppendCodec.decode(appends, at: &offset) {
         try apply(record, &place, writer)
@@ -37,12 +39,12 @@ extension Store {
     return result
   }
 
-  /// Whether a batch could be stored now: writes and commits without changing anything. For a server that
+  /// Whether a batch could be stored now: writes and commits, and changes nothing that counts. For a server that
   /// is asked for its health or waits for a disk; `isHealthy` says how it went, and the result may hold a
   /// batch for the shards, where a commit that failed turns out to have persisted.
   public func probe() -> CommitResult {
     run { (writer) throws(SQLiteFailure) in
-      try writer.setProgress(applied: applied, appended: appended)
+      try writer.probe()
       return Place(seq: applied, appended: appended)
     }
     return result
@@ -79,10 +81,10 @@ extension Store {
         partition: Self.partition, view: viewID, directory: Self.directoryID, since: applied, upto: place.seq,
         hints: hints.bytes)
     }
+    if place.seq != applied { appended = place.appended }
     applied = place.seq
-    appended = place.appended
     announced = place.seq
-    dedupe.expire(at: place.appended)
+    dedupe.expire(at: appended)
   }
 
   private func reportFailure(of appends: UnsafeRawBufferPointer) {

@@ -5,7 +5,8 @@ import Chat
 final class Writer {
   private let database: Database
   private let begin, commit, rollback: Statement
-  private let insertEvent, insertMark, insertOutcome, insertChat, raiseHead, setProgress: Statement
+  private let insertEvent, insertMark, insertOutcome, insertChat, raiseHead, setProgress,
+    countProbe: Statement
   private let readHead, readProgress: Statement
   private let room, insertRoom, changeMembers: Statement
   private let membership, roomsOfUser, insertMembership, insertMember, deleteMembership,
@@ -40,6 +41,7 @@ final class Writer {
     insertChat = try database.prepare("INSERT INTO chats VALUES(?1, ?2)")
     raiseHead = try database.prepare("REPLACE INTO heads VALUES(?1, ?2, ?3)")
     setProgress = try database.prepare("UPDATE store SET applied = ?1, appended = ?2 WHERE id = 1")
+    countProbe = try database.prepare("UPDATE store SET probes = probes + 1 WHERE id = 1")
     readHead = try database.prepare("SELECT head, events FROM heads WHERE chat = ?1")
     readProgress = try database.prepare("SELECT applied, appended FROM store WHERE id = 1")
     room = try database.prepare("SELECT public, members FROM rooms WHERE chat = ?1")
@@ -148,6 +150,9 @@ final class Writer {
     setProgress.bind(2, appended)
     try setProgress.run()
   }
+
+  /// Changes something, so that there is something to write.
+  func probe() throws(SQLiteFailure) { try countProbe.run() }
 
   // MARK: What it reads
 

@@ -36,7 +36,7 @@ public struct DedupeTable: ~Copyable {
     public var outcome: Outcome { Outcome(rawValue: UInt8(truncatingIfNeeded: packed))! }
   }
 
-  /// Entries at most: 3.2 GB of them, which is 139,000 records a second. At the bound the owner refuses
+  /// Entries at most: 3.8 GB of them, which is 139,000 records a second. At the bound the owner refuses
   /// records instead of forgetting what it promised to remember.
   public static let maximumEntries = 1 << 26
 
@@ -46,12 +46,30 @@ public struct DedupeTable: ~Copyable {
   private static let chunkPlaces = 2 * maximumEntries / chunkEntries
   private static let tableCount = 1 << 10
   private static let smallestTable = 16
-  /// Places in the ring count modulo 2^31; the top bit tells a place from an empty slot.
+  /// Places in the ring count modulo 2^31.
   private static let placeMask: UInt32 = 0x7FFF_FFFF
-  private static let occupied: UInt32 = 0x8000_0000
+
+  /// 32 bits of a hash, with which a probe begins and most others are told apart without a look at their
+  /// entries; a bit that tells it from an empty slot; 31 of a place.
+  private struct Slot {
+    var raw: UInt64
+
+    static let empty = Slot(raw: 0)
+
+    init(raw: UInt64) { self.raw = raw }
+
+    @inline(__always)
+    init(_ key: KeyedHash.Value, place: UInt32) {
+      raw = key.low &<< 32 | UInt64(place | ~DedupeTable.placeMask)
+    }
+
+    var isEmpty: Bool { raw == 0 }
+    var tag: UInt32 { UInt32(truncatingIfNeeded: raw &>> 32) }
+    var place: UInt32 { UInt32(truncatingIfNeeded: raw) & DedupeTable.placeMask }
+  }
 
   private struct Table {
-    var slots: UnsafeMutablePointer<UInt32>
+    var slots: UnsafeMutablePointer<Slot>
     var mask: UInt32
     /// Slots that are not empty, dead ones included.
     var used: UInt32
@@ -95,18 +113,20 @@ public struct DedupeTable: ~Copyable {
   /// at `appended`: its seq is lower, and its append time at most `Limits.dedupeSpanMilliseconds` below.
   public func first(_ key: KeyedHash.Value, before seq: Seq, appended: WallTime) -> Entry? {
     let table = tables[Int(key.high >> 54)]
-    var slot = UInt32(truncatingIfNeeded: key.low) & table.mask
-    while table.slots[Int(slot)] != 0 {
-      let place = table.slots[Int(slot)] & Self.placeMask
-      if isLive(place) {
-        let entry = entry(at: place)
-        if entry.pointee.key == key {
-          let counts =
-            entry.pointee.seq < seq && appended - entry.pointee.appended <= Limits.dedupeSpanMilliseconds
-          return counts ? entry.pointee : nil
+    let tag = UInt32(truncatingIfNeeded: key.low)
+    var index = tag & table.mask
+    while !table.slots[Int(index)].isEmpty {
+      let slot = table.slots[Int(index)]
+      if slot.tag == tag, isLive(slot.place) {
+        let entry = entry(at: slot.place)
+        // One that does not count any more may stand before another of the same name that does.
+        if entry.pointee.key == key, entry.pointee.seq < seq,
+          appended - entry.pointee.appended <= Limits.dedupeSpanMilliseconds
+        {
+          return entry.pointee
         }
       }
-      slot = (slot &+ 1) & table.mask
+      index = (index &+ 1) & table.mask
     }
     return nil
   }
@@ -124,8 +144,8 @@ public struct DedupeTable: ~Copyable {
     count += 1
     end += 1
     let index = Int(entry.key.high >> 54)
-    if tables[index].used &* 4 >= tables[index].mask &* 3 { rebuild(index) }
-    insert(place, key: entry.key, into: index)
+    if tables[index].used &* 3 >= tables[index].mask &* 2 { rebuild(index) }
+    insert(Slot(entry.key, place: place), into: index)
   }
 
   /// Forgets what was appended after `end` was `mark`: the batch that brought it came to nothing.
@@ -175,46 +195,45 @@ public struct DedupeTable: ~Copyable {
   }
 
   private static func emptyTable(_ size: Int) -> Table {
-    let slots = UnsafeMutablePointer<UInt32>.allocate(capacity: size)
-    slots.initialize(repeating: 0, count: size)
+    let slots = UnsafeMutablePointer<Slot>.allocate(capacity: size)
+    slots.initialize(repeating: .empty, count: size)
     return Table(slots: slots, mask: UInt32(size - 1), used: 0)
   }
 
-  /// Puts a place into the first slot of its probe sequence that is empty or dead.
-  private mutating func insert(_ place: UInt32, key: KeyedHash.Value, into index: Int) {
-    let slots = tables[index].slots
-    let mask = tables[index].mask
-    var slot = UInt32(truncatingIfNeeded: key.low) & mask
-    while slots[Int(slot)] != 0 {
+  /// Puts a slot at the first place of its probe sequence that is empty or dead.
+  private mutating func insert(_ slot: Slot, into table: Int) {
+    let slots = tables[table].slots
+    let mask = tables[table].mask
+    var index = slot.tag & mask
+    while !slots[Int(index)].isEmpty {
       // The place itself may stand here since before a rollback: it is this entry's as well as any.
-      let other = slots[Int(slot)] & Self.placeMask
-      if other == place || !isLive(other) { break }
-      slot = (slot &+ 1) & mask
+      let other = slots[Int(index)].place
+      if other == slot.place || !isLive(other) { break }
+      index = (index &+ 1) & mask
     }
-    if slots[Int(slot)] == 0 { tables[index].used += 1 }
-    slots[Int(slot)] = place | Self.occupied
+    if slots[Int(index)].isEmpty { tables[table].used += 1 }
+    slots[Int(index)] = slot
   }
 
-  /// Drops a table's dead slots, and gives it four slots or more for each entry that is left, so that at
-  /// least as many insertions as it has entries come before the next time.
-  private mutating func rebuild(_ index: Int) {
-    let old = tables[index]
+  /// Drops a table's dead slots, and gives it three slots or more for each that is left, so that at least
+  /// as many insertions as it has entries come before the next time.
+  private mutating func rebuild(_ table: Int) {
+    let old = tables[table]
     let newest = (front &+ UInt32(count) &- 1) & Self.placeMask
     var live = 0
-    for slot in 0...Int(old.mask) where isKept(old.slots[slot], except: newest) { live += 1 }
+    for index in 0...Int(old.mask) where isKept(old.slots[index], except: newest) { live += 1 }
     var size = Self.smallestTable
-    while size < live * 4 { size *= 2 }
-    tables[index] = Self.emptyTable(size)
-    for slot in 0...Int(old.mask) where isKept(old.slots[slot], except: newest) {
-      let place = old.slots[slot] & Self.placeMask
-      insert(place, key: entry(at: place).pointee.key, into: index)
+    while size < live * 3 { size *= 2 }
+    tables[table] = Self.emptyTable(size)
+    for index in 0...Int(old.mask) where isKept(old.slots[index], except: newest) {
+      insert(old.slots[index], into: table)
     }
     old.slots.deallocate()
   }
 
-  /// Whether a slot's place is of an entry that a rebuilt table keeps. The newest entry is the one being
-  /// inserted: a slot that has its place is a leftover of a rollback.
-  private func isKept(_ slot: UInt32, except newest: UInt32) -> Bool {
-    slot != 0 && slot & Self.placeMask != newest && isLive(slot & Self.placeMask)
+  /// Whether a rebuilt table keeps a slot. The newest entry is the one being inserted: a slot that has
+  /// its place is a leftover of a rollback.
+  private func isKept(_ slot: Slot, except newest: UInt32) -> Bool {
+    !slot.isEmpty && slot.place != newest && isLive(slot.place)
   }
 }

@@ -1,3 +1,4 @@
+import CFaultyDisk
 import Chat
 import Embedded
 import Glibc
@@ -9,13 +10,15 @@ final class StoreBench {
   private var open: Store?
   private(set) var reader: StoreReader
   var now: WallTime = 1_760_000_000_000
-  private var requests: UInt32 = 0
+  private let maker = RecordMaker()
 
   var store: Store { open! }
 
-  init(limits: Limits = Limits(), rememberedRecords: Int = 1 << 20) throws {
+  init(limits: Limits = Limits(), rememberedRecords: Int = 1 << 20, diskFails: Bool = false) throws {
     var template = Array("/tmp/fastchat-store-XXXXXX".utf8CString)
     path = String(cString: mkdtemp(&template))
+    // Files are watched from their opening on.
+    if diskFails { faultydisk_arm(path, 0) }
     let store = try Store(directory: path, limits: limits, rememberedRecords: rememberedRecords)
     open = store
     reader = StoreReader(store.file)
@@ -36,16 +39,12 @@ final class StoreBench {
 
   func close() { open = nil }
 
-  /// A plain first send, or another record by changing the rest.
   func record(
     _ chat: String, _ from: String, _ id: String, body: String = "1", kind: RecordKind = .message,
     isRepeat: Bool = false, device: String = "phone"
   ) -> TestRecord {
-    requests += 1
-    return TestRecord(
-      kind: kind, isRepeat: isRepeat, chat: chat, from: from, device: device, id: id, body: body,
-      origin: Origin(epoch: 7, session: SessionID(shard: 0, generation: 1, slot: 1), request: requests),
-      time: now)
+    maker.now = now
+    return maker.record(chat, from, id, body: body, kind: kind, isRepeat: isRepeat, device: device)
   }
 
   func create(_ chat: String, _ from: String, _ id: String, isPublic: Bool = true) -> TestRecord {
@@ -59,9 +58,8 @@ final class StoreBench {
 
   @discardableResult
   func commit(_ records: [TestRecord], reads: [ReadMark] = []) -> CommitResult {
-    var run = ByteBuffer()
-    for record in records { record.encode(into: &run) }
-    return store.commit(appends: run.bytes, reads: reads, now: now)
+    maker.now = now
+    return maker.commit(records, reads: reads, to: store)
   }
 
   func ask(
@@ -75,6 +73,30 @@ final class StoreBench {
 
   func readMark(_ chat: String, _ user: String, _ seq: Seq) -> ReadMark {
     ReadMark(chat: Array(chat.utf8), user: Array(user.utf8), seq: seq, origin: SessionID(raw: 9))
+  }
+}
+
+/// Records, and runs of them.
+final class RecordMaker {
+  var now: WallTime = 1_760_000_000_000
+  private var requests: UInt32 = 0
+
+  /// A plain first send, or another record by changing the rest.
+  func record(
+    _ chat: String, _ from: String, _ id: String, body: String = "1", kind: RecordKind = .message,
+    isRepeat: Bool = false, device: String = "phone"
+  ) -> TestRecord {
+    requests += 1
+    return TestRecord(
+      kind: kind, isRepeat: isRepeat, chat: chat, from: from, device: device, id: id, body: body,
+      origin: Origin(epoch: 7, session: SessionID(shard: 0, generation: 1, slot: 1), request: requests),
+      time: now)
+  }
+
+  func commit(_ records: [TestRecord], reads: [ReadMark] = [], to store: Store) -> CommitResult {
+    var run = ByteBuffer()
+    for record in records { record.encode(into: &run) }
+    return store.commit(appends: run.bytes, reads: reads, now: now)
   }
 }
 
