@@ -183,6 +183,52 @@ import Testing
     }
   }
 
+  @Test func aTimelineOrdersEventsAndItsCursorWaitsForGaps() throws {
+    try withServer { server in
+      try withWebDriver { driver in
+        let page = try driver.page(of: server, as: "alice")
+        let steps = try page.run(
+          """
+          return import("/timeline.js").then(({ Timeline }) => {
+            const chat = new Timeline("dm:alice:bob", "alice");
+            const message = (seq, prev) => chat.hand({ type: "message", seq, prev, from: "bob", body: seq });
+            const steps = [];
+            const state = () => steps.push(`${chat.events.map((e) => e.seq)} at ${chat.cursor}`
+              + (chat.gap ? ` missing above ${chat.gap.after} up to ${chat.gap.prev}` : ""));
+            message(3, 0); message(3, 0); state();
+            chat.acknowledge({ seq: 7, id: "a", time: 1 }, "own"); state();
+            message(5, 3); message(9, 7); state();
+            message(15, 12); state();
+            chat.acknowledge({ seq: 12, id: "b", time: 1 }, "own"); state();
+            message(30, 25); message(40, 33); state();
+            chat.merge([{ seq: 25, from: "bob" }, { seq: 30, from: "bob" }, { seq: 33, from: "bob" }]); chat.closeGap(); state();
+            chat.hand({ type: "member", seq: 60, user: "alice", role: "member" }); state();
+            message(80, 70); chat.resume(); state();
+            chat.reset(100); state();
+            return steps;
+          });
+          """
+        ).array?.map { $0.string ?? "" }
+        #expect(
+          steps == [
+            "3 at 3",
+            // An acknowledgement shows the message and moves no cursor.
+            "3,7 at 3", "3,5,7,9 at 9",
+            "3,5,7,9,15 at 9 missing above 9 up to 12",
+            // What was missing was our own.
+            "3,5,7,9,12,15 at 15",
+            "3,5,7,9,12,15,30,40 at 15 missing above 15 up to 33",
+            "3,5,7,9,12,15,25,30,33,40 at 40",
+            // The own join follows nothing.
+            "3,5,7,9,12,15,25,30,33,40,60 at 60",
+            // A new session hands over what the gap held.
+            "3,5,7,9,12,15,25,30,33,40,60,80 at 60",
+            " at 100",
+          ])
+      }
+    }
+  }
+
   @Test func aRoomIsMadeJoinedAndLeftFromThePage() throws {
     try withServer { server in
       try withWebDriver { driver in
