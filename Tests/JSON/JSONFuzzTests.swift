@@ -34,9 +34,7 @@ import Testing
     var random = Seeded(state: 0x5EED)
     var accepted = 0
     var refused = 0
-    let deadline = ContinuousClock.now + .seconds(3)
-    for round in 0..<60_000 {
-      if round % 256 == 0, ContinuousClock.now > deadline { break }
+    for _ in 0..<30_000 {
       var bytes = Self.documents[random.below(Self.documents.count)]
       for _ in 0...random.below(4) { mutate(&bytes, &random) }
       guard let text = String(validating: bytes, as: UTF8.self), !bytes.contains(0),

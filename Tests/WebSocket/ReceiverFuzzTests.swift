@@ -7,9 +7,7 @@ import WebSocket
     var random = Seeded(state: 0xF0_2269)
     var events = 0
     var violations = 0
-    let deadline = ContinuousClock.now + .seconds(3)
-    for round in 0..<20_000 {
-      if round % 64 == 0, ContinuousClock.now > deadline { break }
+    for round in 0..<3_000 {
       var bytes: [UInt8] = []
       for _ in 0...random.below(6) { bytes += randomFrame(&random) }
       if random.below(3) == 0 { bytes[random.below(bytes.count)] ^= 1 << UInt8(random.below(8)) }
