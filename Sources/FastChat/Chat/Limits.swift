@@ -44,6 +44,8 @@ public struct Limits: Sendable {
   public static let frameOverheadBytes = 1 << 10
   /// Rows of a list in an answer.
   public static let pageRows = 100
+  /// Bytes of names in a list that is read at once: more than its rows take.
+  public static let listBytes = 256 << 10
   /// Bytes of events that are read at once to replay a chat.
   public static let replayPageBytes = 64 << 10
   /// Rows that an attach reads of a user's chats at once.

@@ -157,7 +157,7 @@ final class Backbone {
     }
     switch query.what {
     case .member: break
-    case .chats(let after): list(user, p, String(decoding: after, as: UTF8.self), query.limit, &answer)
+    case .chats(let after): list(user, p, String(decoding: after, as: UTF8.self), query, &answer)
     case .eventsAfter(let seq): page(events(of: chat).filter { $0.seq > seq }, query, &answer)
     case .eventsBefore(let seq):
       page(events(of: chat).filter { seq == 0 || $0.seq < seq }.reversed(), query, &answer)
@@ -169,27 +169,29 @@ final class Backbone {
     return answer
   }
 
-  private func list(_ user: String, _ p: Int, _ after: String, _ limit: Int, _ answer: inout ViewAnswer) {
+  private func list(_ user: String, _ p: Int, _ after: String, _ query: ViewQuery, _ answer: inout ViewAnswer)
+  {
     var chats: [String: Seq] = [:]
     for event in events where event.chat.hasPrefix("dm:") {
       if event.chat.dropFirst(3).split(separator: ":").contains(Substring(user)) { chats[event.chat] = 0 }
     }
     for (room, members) in members { if let member = members[user] { chats[room] = member.joined } }
     let here = chats.filter { Int(partition($0.key)) == p && $0.key > after }.sorted { $0.key < $1.key }
-    for (chat, joined) in here.prefix(limit) {
+    for (chat, joined) in here {
+      guard answer.hasRoom(for: chat.utf8.count, query.limit, query) else { return }
       var row = ViewAnswer.Row()
       row.seq = head(chat)
       row.joined = joined
       row.chat = answer.append(chat)
       answer.rows.append(row)
     }
-    answer.hasMore = here.count > limit
   }
 
   private func page(_ events: [Event], _ query: ViewQuery, _ answer: inout ViewAnswer) {
     // Small pages, so that catching up takes several.
     let limit = query.limit == 100 ? 3 : query.limit
-    for event in events.prefix(limit) {
+    for event in events {
+      guard answer.hasRoom(for: event.from.utf8.count + event.json.count, limit, query) else { return }
       var row = ViewAnswer.Row()
       row.seq = event.seq
       row.prev = event.prev
@@ -204,7 +206,6 @@ final class Backbone {
       row.json = start..<answer.bytes.count
       answer.rows.append(row)
     }
-    answer.hasMore = events.count > limit
   }
 }
 
@@ -213,6 +214,13 @@ final class ByteBufferBox {
 }
 
 extension ViewAnswer {
+  /// As `ViewQuery` says: at least one row, then as many as both bounds let in.
+  fileprivate mutating func hasRoom(for size: Int, _ limit: Int, _ query: ViewQuery) -> Bool {
+    if rows.count < limit, rows.isEmpty || bytes.count + size <= query.bytes { return true }
+    hasMore = true
+    return false
+  }
+
   fileprivate mutating func append(_ text: String) -> Range<Int> {
     let start = bytes.count
     bytes += Array(text.utf8)

@@ -112,7 +112,8 @@ extension Edge {
       .list(session.pointee.id, partition: partition),
       ViewQuery(
         tag: 0, partition: partition, what: .chats(after: after),
-        user: Array(userNames.bytes(session.pointee.user)), limit: Limits.listRows))
+        user: Array(userNames.bytes(session.pointee.user)), limit: Limits.listRows,
+        bytes: Limits.listBytes))
   }
 
   func received(list answer: borrowing ViewAnswer, for id: SessionID, partition: Int32) {

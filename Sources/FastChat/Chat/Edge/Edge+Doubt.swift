@@ -53,7 +53,8 @@ extension Edge {
     ask(
       .recent(partition: partition),
       ViewQuery(
-        tag: 0, partition: partition, what: .recent(after: partitions[p].position), limit: Self.recentRows))
+        tag: 0, partition: partition, what: .recent(after: partitions[p].position), limit: Self.recentRows,
+        bytes: Limits.listBytes))
     partitions[p].doubt = lastTag
   }
 

@@ -324,7 +324,7 @@ extension Edge {
       .members(session.pointee.id, request: number),
       ViewQuery(
         tag: 0, partition: partition(of: chat.bytes), what: .members(after: after), chat: Array(chat.bytes),
-        user: Array(userNames.bytes(session.pointee.user)), limit: limit))
+        user: Array(userNames.bytes(session.pointee.user)), limit: limit, bytes: Limits.listBytes))
   }
 
   private func listChats(
@@ -340,7 +340,7 @@ extension Edge {
         .chats(session.pointee.id, request: number, listing),
         ViewQuery(
           tag: 0, partition: partition, what: .chats(after: after),
-          user: Array(userNames.bytes(session.pointee.user)), limit: limit))
+          user: Array(userNames.bytes(session.pointee.user)), limit: limit, bytes: Limits.listBytes))
     }
   }
 
