@@ -1,14 +1,25 @@
 import Synchronization
 
-/// How many connections there are, over all shards, and how many there may be.
+/// Who is let in, over all shards: how many connections there are, and how many bytes those hold that have
+/// not said who they are.
 final class Admission: Sendable {
   private let connectionsMax: Int
-  private let count = Atomic<Int>(0)
+  private let newcomerBytesMax: Int
+  private let connections = Atomic<Int>(0)
+  private let newcomerBytes = Atomic<Int>(0)
 
-  init(connectionsMax: Int) { self.connectionsMax = connectionsMax }
+  init(connectionsMax: Int, newcomerBytesMax: Int) {
+    self.connectionsMax = connectionsMax
+    self.newcomerBytesMax = newcomerBytesMax
+  }
 
   /// Counts a connection in, and tells whether it is one that may stay. Either way it has to `leave`.
-  func enter() -> Bool { count.wrappingAdd(1, ordering: .relaxed).newValue <= connectionsMax }
+  func enter() -> Bool { connections.wrappingAdd(1, ordering: .relaxed).newValue <= connectionsMax }
 
-  func leave() { count.wrappingSubtract(1, ordering: .relaxed) }
+  func leave() { connections.wrappingSubtract(1, ordering: .relaxed) }
+
+  /// Connections without `welcome` hold so much that no further one may become a WebSocket.
+  var isCrowded: Bool { newcomerBytes.load(ordering: .relaxed) >= newcomerBytesMax }
+
+  func newcomerBytes(changedBy bytes: Int) { newcomerBytes.wrappingAdd(bytes, ordering: .relaxed) }
 }

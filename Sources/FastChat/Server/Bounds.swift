@@ -19,14 +19,15 @@ struct Bounds: Sendable {
   let connectionsMax: Int
   /// Bytes that half-received messages of the sessions of a shard may take.
   let gatheredBytes: Int
-  /// Bytes that connections of a shard without `welcome` may hold.
+  /// Bytes that half-received messages of a shard's connections without `welcome` may take: its share of
+  /// what the server allows before it lets no more in, and room for one `hello` to grow.
   let newcomerBytes: Int
 
   init(_ configuration: Configuration, shards: Int, descriptors: Int) {
     self.shards = shards
     connectionsMax = configuration.connectionsMax(descriptors: descriptors)
     gatheredBytes = max(Bounds.gatheredBytes / shards, 4 * Shard.echoBytes)
-    newcomerBytes = max(configuration.handshakeBytes / shards, 2 * Limits.helloBytes)
+    newcomerBytes = configuration.handshakeBytes / shards + 2 * Limits.helloBytes
   }
 
   func loopConfiguration(_ configuration: Configuration) -> LoopConfiguration {

@@ -41,7 +41,8 @@ final class ServerContext: Sendable {
     viewQueue = ViewQueue(shards: ports.count)
     self.metrics = metrics
     health = Health(pulses: ports.map(\.pulse))
-    admission = Admission(connectionsMax: bounds.connectionsMax)
+    admission = Admission(
+      connectionsMax: bounds.connectionsMax, newcomerBytesMax: configuration.handshakeBytes)
     self.listeners = listeners
     quiesced = Gathering(of: 0..<ports.count)
   }

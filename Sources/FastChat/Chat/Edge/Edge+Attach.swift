@@ -174,6 +174,7 @@ extension Edge {
     if partitions.count > 1 { rows.sort { $0.chat.lexicographicallyPrecedes($1.chat) } }
     session.pointee.phase = .open
     counters.sessions += 1
+    counters.welcomed += 1
     sendWelcome(session, rows: rows)
     for p in partitions.indices { settle(session, attach, partition: p) }
     for row in rows { begin(session, attach, row) }

@@ -137,6 +137,7 @@ extension Edge {
     // What is not stored is not missed.
     guard delivery.seq > 0, let session = find(id) else { return }
     counters.lostCopies += 1
+    if !session.pointee.isCongested { counters.congestions += 1 }
     session.pointee.isCongested = true
     let cursor = delivery.seq - 1
     guard let chat = chatNames.find(delivery.chat), let number = listener(of: session, in: chat) else {

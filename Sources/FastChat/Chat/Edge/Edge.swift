@@ -276,6 +276,8 @@ struct Watch: BitwiseCopyable {
 public struct EdgeCounters: Sendable {
   /// Sessions that were welcomed and are still here.
   public var sessions = 0
+  /// Sessions that were welcomed, ever.
+  public var welcomed: UInt64 = 0
   public var requests: UInt64 = 0
   /// Sends handed to the log.
   public var sends: UInt64 = 0
@@ -283,6 +285,8 @@ public struct EdgeCounters: Sendable {
   public var deliveries: UInt64 = 0
   /// Copies dropped at a session's bound: pull mode.
   public var lostCopies: UInt64 = 0
+  /// Times a session began to pull.
+  public var congestions: UInt64 = 0
   public var doubts: UInt64 = 0
   /// Refusals by code, in the order of `ErrorCode`.
   public var refusals = [UInt64](repeating: 0, count: ErrorCode.allCases.count)

@@ -42,8 +42,11 @@ extension Shard {
     case .health: sendVerdict(server.health.isHealthy(at: loop.tick), request, id, connection)
     case .readiness: sendVerdict(server.health.isReady(at: loop.tick), request, id, connection)
     case .metrics: sendMetrics(request, id, connection)
-    case .notFound: refuse(.notFound, id)
-    case .methodNotAllowed: refuse(.methodNotAllowed, id)
+    case .notFound: send(.notFound, body: staticBytes("not found\n"), to: request, id, connection)
+    case .methodNotAllowed:
+      send(
+        .methodNotAllowed, fields: "Allow: GET, HEAD\r\n", body: staticBytes("method not allowed\n"),
+        to: request, id, connection)
     }
   }
 

@@ -23,7 +23,7 @@ extension Shard {
       refuse(status, id)
     case .accepted(let handshake):
       guard isAllowed(request) else { return refuse(.forbidden, id) }
-      guard newcomerBytes < server.bounds.newcomerBytes else {
+      guard !server.admission.isCrowded else {
         metrics.add(.connectionsRefused)
         return refuse(.serviceUnavailable, id)
       }
@@ -64,6 +64,11 @@ extension Shard {
     }
   }
 
-  /// Bytes that connections without `welcome` hold.
-  private var newcomerBytes: Int { newcomerPool.bytesInUse + keptOfNewcomers }
+  /// Adds what connections without `welcome` hold here to what the server counts, once a turn.
+  func tellNewcomerBytes() {
+    let bytes = newcomerPool.bytesInUse + keptOfNewcomers
+    guard bytes != toldNewcomerBytes else { return }
+    server.admission.newcomerBytes(changedBy: bytes - toldNewcomerBytes)
+    toldNewcomerBytes = bytes
+  }
 }

@@ -7,6 +7,8 @@ extension Shard {
     metrics.set(.connections, to: connections.count)
     metrics.set(.bytesSent, to: Int(clamping: loop.statistics.bytesWritten))
     metrics.set(.sessions, to: edge.counters.sessions)
+    metrics.set(.sessionsStarted, to: Int(clamping: edge.counters.welcomed))
+    metrics.set(.sessionsPulling, to: Int(clamping: edge.counters.congestions))
     metrics.set(.messagesDelivered, to: Int(clamping: edge.counters.deliveries))
     metrics.set(.doubts, to: Int(clamping: edge.counters.doubts))
     for code in ErrorCode.allCases {

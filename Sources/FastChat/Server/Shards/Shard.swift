@@ -52,6 +52,8 @@ final class Shard {
   var page = ByteBuffer(capacity: 4 << 10)
   /// Bytes kept of connections without `welcome`.
   var keptOfNewcomers = 0
+  /// What was told of them to the server's sum.
+  var toldNewcomerBytes = 0
 
   let mainListener: Int
   let adminListener: Int?
@@ -108,6 +110,7 @@ final class Shard {
     edge.endTurn()
     settle()
     handOver()
+    tellNewcomerBytes()
     advance(to: newStage)
     metrics.record(.turn, nanoseconds: Clock.nanoseconds() - started)
   }
@@ -160,6 +163,7 @@ final class Shard {
       edge.appended(report)
       settle()
     }
+    metrics.add(.messagesAccepted, news.appended.count)
     for report in news.failed {
       edge.failed(report)
       settle()
