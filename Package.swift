@@ -90,7 +90,9 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "ServerTests",
-      dependencies: ["Chat", "Embedded", "EventLoop", "JSON", "Server", "Support", "WebSocket"],
+      dependencies: [
+        "CAllocations", "Chat", "Embedded", "EventLoop", "JSON", "Server", "Support", "WebSocket",
+      ],
       path: "Tests/Server", swiftSettings: strict),
     .testTarget(name: "HouseTests", path: "Tests/House", swiftSettings: strict),
     .testTarget(
