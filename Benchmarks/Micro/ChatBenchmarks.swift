@@ -6,13 +6,14 @@ import JSON
 
 /// The chat without sockets: the edge machine alone, the store alone, and a direct message through both.
 enum ChatBenchmarks {
-  static func all() throws -> [Benchmark] {
-    var all = [edge()]
-    for (records, chats) in [(50, 100), (512, 100), (512, 10_000)] {
-      all.append(try store(records: records, chats: chats))
+  static func all() -> [Candidate] {
+    let stores = [(50, 100), (512, 100), (512, 10_000)].map { records, chats in
+      Candidate("store: batch of \(records), \(chats) chats") {
+        try store($0, records: records, chats: chats)
+      }
     }
-    all.append(try message(records: 512))
-    return all
+    return [Candidate("edge: send, ack and delivery of 180 B", edge)] + stores
+      + [Candidate("stored direct message, without sockets") { try message($0, records: Store.batchRecords) }]
   }
 
   private static let bodyBytes = 180
@@ -22,12 +23,12 @@ enum ChatBenchmarks {
   // MARK: The edge
 
   /// A direct message from frame to append, from report to ack, and from batch to delivery.
-  private static func edge() -> Benchmark {
+  private static func edge(_ name: String) -> Benchmark {
     let driver = EdgeDriver(pairs: 100, bodyBytes: bodyBytes)
     let frame = permanent(Array(repeating: 0x61, count: 512))
     let room = permanent(Array(repeating: 0, count: 512))
     return Benchmark(
-      name: "edge: send, ack and delivery of 180 B",
+      name: name,
       floorName: "three looks and two copies of the bytes",
       ours: { times in driver.run(messages: times) { driver.answer() } },
       floor: { times in
@@ -38,13 +39,13 @@ enum ChatBenchmarks {
 
   // MARK: The store
 
-  private static func store(records: Int, chats: Int) throws -> Benchmark {
+  private static func store(_ name: String, records: Int, chats: Int) throws -> Benchmark {
     let ours = try StoreDriver(chats: chats, bodyBytes: bodyBytes)
     let folder = try TemporaryFolder()
     guard let floor = floor_store_open(folder.path + "/floor.db") else { throw BenchmarkError.store }
     let value = permanent(Array(repeating: 0x61, count: rowBytes))
     return Benchmark(
-      name: "store: batch of \(records), \(chats) chats", floorName: "SQLite: insert, heads, commit",
+      name: name, floorName: "SQLite: insert, heads, commit",
       ours: { times in
         for _ in 0..<times {
           ours.fill(records)
@@ -62,7 +63,7 @@ enum ChatBenchmarks {
   // MARK: Both
 
   /// A message from frame to delivery, stored: all but the kernel's sockets.
-  private static func message(records: Int) throws -> Benchmark {
+  private static func message(_ name: String, records: Int) throws -> Benchmark {
     let store = try StoreDriver(chats: 0, bodyBytes: bodyBytes)
     let edge = EdgeDriver(
       pairs: 100, bodyBytes: bodyBytes, view: store.store.viewID, applied: store.store.applied)
@@ -70,7 +71,7 @@ enum ChatBenchmarks {
     guard let floor = floor_store_open(folder.path + "/floor.db") else { throw BenchmarkError.store }
     let value = permanent(Array(repeating: 0x61, count: rowBytes))
     return Benchmark(
-      name: "stored direct message, without sockets", floorName: "SQLite: insert, heads, commit",
+      name: name, floorName: "SQLite: insert, heads, commit",
       ours: { times in
         for _ in 0..<times {
           edge.run(messages: records) { edge.answer(from: store.store) }

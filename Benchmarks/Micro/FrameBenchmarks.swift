@@ -7,16 +7,21 @@ enum FrameBenchmarks {
   private static let key: UInt32 = 0x0102_0304
   private static let sizes = [(64, "64 B"), (1_024, "1 KiB"), (65_536, "64 KiB")]
 
-  static func all() -> [Benchmark] {
-    sizes.flatMap { size, name in
-      [unmask(size, name), decode(size, name, .binary), decode(size, name, .text), encode(size, name)]
-    } + [cyrillic()]
+  static func all() -> [Candidate] {
+    sizes.flatMap { size, words in
+      [
+        Candidate("unmask \(words)") { unmask(size, $0) },
+        Candidate("receive binary \(words)") { decode(size, $0, .binary) },
+        Candidate("receive text \(words)") { decode(size, $0, .text) },
+        Candidate("encode \(words)") { encode(size, $0) },
+      ]
+    } + [Candidate("receive Cyrillic text 1 KiB", cyrillic)]
   }
 
   private static func unmask(_ size: Int, _ name: String) -> Benchmark {
     let bytes = permanent(Array(repeating: 0x61, count: size))
     return Benchmark(
-      name: "unmask \(name)", floorName: "XOR by words",
+      name: name, floorName: "XOR by words",
       ours: { times in for _ in 0..<times { Mask.apply(key: key, to: bytes) } },
       floor: { floor_unmask(address(bytes), size, key, $0) })
   }
@@ -26,7 +31,7 @@ enum FrameBenchmarks {
     let isText = opcode == .text
     let pool = makePool()
     return Benchmark(
-      name: "receive \(isText ? "text" : "binary") \(name)",
+      name: name,
       floorName: isText ? "header, XOR, ASCII test" : "header, XOR",
       ours: { receive(frame, pool, $0) },
       floor: { times in
@@ -38,14 +43,14 @@ enum FrameBenchmarks {
   }
 
   /// Text that is not ASCII has to be valid at each time, so it is copied before.
-  private static func cyrillic() -> Benchmark {
+  private static func cyrillic(_ name: String) -> Benchmark {
     let text = Array(String(repeating: "Привет, мир. ", count: 48).utf8)
     let original = permanent(masked(.text, text))
     let frame = permanent(Array(original))
     let plain = permanent(text)
     let pool = makePool()
     return Benchmark(
-      name: "receive Cyrillic text 1 KiB", floorName: "copy, header, XOR, UTF-8 by scalars",
+      name: name, floorName: "copy, header, XOR, UTF-8 by scalars",
       ours: { times in
         for _ in 0..<times {
           frame.copyMemory(from: UnsafeRawBufferPointer(original))
@@ -65,7 +70,7 @@ enum FrameBenchmarks {
     let payload = permanent(Array(repeating: 0x61, count: size))
     let room = permanent(Array(repeating: 0, count: size + FrameHeader.mostBytes))
     return Benchmark(
-      name: "encode \(name)", floorName: "header, memcpy",
+      name: name, floorName: "header, memcpy",
       ours: { times in
         for _ in 0..<times {
           let header = FrameHeader.encode(opcode: .text, count: size, into: room)

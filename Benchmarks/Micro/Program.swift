@@ -7,12 +7,12 @@ enum Program {
     var words = Array(CommandLine.arguments.dropFirst())
     let isJSON = words.contains("--json")
     words.removeAll { $0 == "--json" }
-    let all = try FrameBenchmarks.all() + TextBenchmarks.all() + ChatBenchmarks.all()
-    let chosen = all.filter { benchmark in words.isEmpty || words.contains { benchmark.name.contains($0) } }
+    let all = FrameBenchmarks.all() + TextBenchmarks.all() + ChatBenchmarks.all()
+    let chosen = all.filter { candidate in words.isEmpty || words.contains { candidate.name.contains($0) } }
     if !isJSON { print("\(padded("", 42))      ns    floor    ratio   floor is") }
     var objects: [String] = []
-    for benchmark in chosen {
-      let figure = benchmark.measure()
+    for candidate in chosen {
+      let figure = try candidate.make().measure()
       if isJSON {
         objects.append(
           "{\"name\":\"\(figure.name)\",\"floor_name\":\"\(figure.floorName)\",\"ns\":\(figure.ours),"

@@ -100,6 +100,39 @@ extension FrameHeader {
   }
 }
 
+// MARK: - The ordinary header
+
+extension FrameHeader {
+  /// The header of a text or binary message in one frame of less than 64 KiB, not compressed.
+  struct Short {
+    let isText: Bool
+    let isMasked: Bool
+    let payloadCount: Int
+    let size: Int
+
+    /// Nil for every other header, for one that breaks a rule, and where less than six bytes are there.
+    @inline(__always)
+    init?(_ bytes: UnsafeRawBufferPointer) {
+      guard bytes.count >= 6 else { return nil }
+      let first = bytes[0]
+      let second = bytes[1]
+      guard first == 0x80 | Opcode.text.rawValue || first == 0x80 | Opcode.binary.rawValue else { return nil }
+      var count = Int(second & 0x7F)
+      var size = 2
+      if count > FrameHeader.mostIn7Bits {
+        guard count == FrameHeader.in16Bits else { return nil }
+        count = Int(UInt16(bigEndian: bytes.loadUnaligned(fromByteOffset: 2, as: UInt16.self)))
+        guard count > FrameHeader.mostIn7Bits else { return nil }
+        size = 4
+      }
+      isText = first == 0x80 | Opcode.text.rawValue
+      isMasked = second & 0x80 != 0
+      payloadCount = count
+      self.size = isMasked ? size + 4 : size
+    }
+  }
+}
+
 // MARK: - Encoding
 
 extension FrameHeader {

@@ -97,6 +97,7 @@ public struct Receiver: ~Copyable {
     _ chunk: UnsafeMutableRawBufferPointer, _ offset: inout Int, pool: GatherPool
   ) -> Event {
     if handedOut != .nothing { takeBack(pool) }
+    if let event = takeWhole(chunk, &offset, pool) { return event }
     while true {
       switch phase {
       case .header:
@@ -123,6 +124,31 @@ public struct Receiver: ~Copyable {
 // MARK: - Frames
 
 extension Receiver {
+  /// Most of all frames: a whole short message, its end in the chunk too, nothing half there before it.
+  /// Nil, and nothing has happened, for any other, which goes the way of all frames.
+  @inline(__always)
+  private mutating func takeWhole(
+    _ chunk: UnsafeMutableRawBufferPointer, _ offset: inout Int, _ pool: GatherPool
+  ) -> Event? {
+    guard phase == .header, partialCount == 0, message == .continuation,
+      let short = FrameHeader.Short(UnsafeRawBufferPointer(rebasing: chunk[offset...])),
+      short.isMasked == (role == .server), short.payloadCount <= maxMessageBytes
+    else { return nil }
+    let start = offset + short.size
+    let end = start + short.payloadCount
+    guard end <= chunk.count else { return nil }
+    let payload = UnsafeMutableRawBufferPointer(rebasing: chunk[start..<end])
+    if short.isMasked {
+      Mask.apply(key: chunk.loadUnaligned(fromByteOffset: start - 4, as: UInt32.self), to: payload)
+    }
+    offset = end
+    guard short.isText else { return .binary(UnsafeRawBufferPointer(payload)) }
+    guard TextValidator.isValid(UnsafeRawBufferPointer(payload)) else {
+      return fail(.invalidData, "text is not UTF-8", pool)
+    }
+    return .text(UnsafeRawBufferPointer(payload))
+  }
+
   /// Reads a header, or keeps the beginning of one for the next chunk.
   private mutating func readHeader(
     _ chunk: UnsafeMutableRawBufferPointer, _ offset: inout Int

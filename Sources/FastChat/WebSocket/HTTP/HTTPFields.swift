@@ -1,3 +1,7 @@
+#if canImport(Glibc)
+  private import Glibc
+#endif
+
 /// One header field: views into the head, without the white space around the value.
 public struct HTTPField {
   public let name: UnsafeRawBufferPointer
@@ -17,14 +21,15 @@ public struct HTTPFields: Sequence, IteratorProtocol {
     rest = lines
     var check = self
     while !check.rest.isEmpty {
-      guard check.next() != nil else { return nil }
+      guard let field = check.next(), !field.name.isEmpty else { return nil }
+      for byte in field.name where !isTokenByte(byte) { return nil }
     }
   }
 
+  /// The next field. Names are looked for often, so that they are tokens is checked once, at the start.
   public mutating func next() -> HTTPField? {
-    guard let end = rest.firstIndex(of: 0x0A) else { return nil }
-    guard let colon = rest[..<end].firstIndex(of: UInt8(ascii: ":")), colon > 0,
-      rest[..<colon].allSatisfy(isTokenByte)
+    guard let end = HTTPFields.offset(of: 0x0A, in: rest, before: rest.count),
+      let colon = HTTPFields.offset(of: UInt8(ascii: ":"), in: rest, before: end)
     else { return nil }
     var first = colon + 1
     var last = end - 1
@@ -34,6 +39,11 @@ public struct HTTPFields: Sequence, IteratorProtocol {
     return HTTPField(
       name: UnsafeRawBufferPointer(rebasing: rest[..<colon]),
       value: UnsafeRawBufferPointer(rebasing: rest[first..<last]))
+  }
+
+  private static func offset(of byte: UInt8, in bytes: UnsafeRawBufferPointer, before end: Int) -> Int? {
+    guard let start = bytes.baseAddress, let found = memchr(start, Int32(byte), end) else { return nil }
+    return UnsafeRawPointer(found) - start
   }
 
   /// The value of the first field of that name.
