@@ -94,7 +94,10 @@ final class Shard {
   // MARK: The turn
 
   private func turn() {
-    loop.turn(waitAtMostMilliseconds: Int(Shard.deadlineMilliseconds))
+    // A connection that came to its bound may be empty once this turn has written: then it goes on at once,
+    // as one does that the end of the last turn let read on.
+    let mayWait = filled.isEmpty && resumed.isEmpty
+    loop.turn(waitAtMostMilliseconds: mayWait ? Int(Shard.deadlineMilliseconds) : 0)
     let started = Clock.nanoseconds()
     ports[index].pulse.turn(at: loop.tick)
     let newStage = ports[index].stage

@@ -21,7 +21,7 @@ final class ShardPort: Sendable {
   static let mailBytesMax = 64 << 20
 
   /// What a full mailbox did not take.
-  struct Overflow: Sendable {
+  struct Overflow: Equatable, Sendable {
     /// No more than the sessions of the shard.
     var replaced: [SessionID] = []
     /// Reports, batches or answers were lost.
