@@ -3,9 +3,9 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build run test conformance kills lint format docs clean packages-run packages-test
+.PHONY: help build run test conformance kills bench lint format docs clean packages-run packages-test
 
-# Flags for `make run`: make run ARGS="--listen 127.0.0.1:9000"
+# Flags for `make run` and `make bench`: make run ARGS="--listen 127.0.0.1:9000"
 ARGS ?=
 
 # A trap in a test would otherwise wait for a debugger for ever.
@@ -31,6 +31,9 @@ conformance: build packages-test ## Run all 517 Autobahn cases on both backends
 
 kills: build packages-test ## Kill the server 50 times under load and look for what was lost
 	FASTCHAT_KILLS=50 FASTCHAT_BINARY=$(CURDIR)/.build/release/fastchat swift test --filter LedgerTests
+
+bench: packages-test ## Run the benchmarks beside their floors (12 minutes; ARGS="--only echo")
+	Benchmarks/bench $(ARGS)
 
 lint: ## Check the format of all Swift files
 	swift format lint --strict --parallel --recursive $(SWIFT_FILES)
