@@ -12,6 +12,7 @@ struct ArrivalTests {
       $0.reserve = 2
     }
     let peers = try (0..<8).map { _ in try Peer(port: driver.listener.port) }
+    defer { withExtendedLifetime(peers) {} }
     #expect(driver.pump { driver.accepted.count == 6 && driver.loop.statistics.refused == 2 })
     #expect(driver.loop.connectionCount == 6)
     // The reserve is told by the count: such a one is answered and finished.

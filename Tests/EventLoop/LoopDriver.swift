@@ -24,6 +24,8 @@ final class LoopDriver {
   var readable: [UInt64] = []
   var acceptPaused = 0
   var acceptResumed = 0
+  /// Clients live as long as the driver: a release build ends an object after its last use.
+  private var peers: [Peer] = []
   /// What to do with bytes instead of keeping them.
   var onReceive: ((EventLoop, ConnectionID, UnsafeMutableRawBufferPointer) -> Void)?
   var onEvent: ((EventLoop, LoopEvent) -> Void)?
@@ -92,6 +94,7 @@ final class LoopDriver {
   func client(receiveBuffer: Int32? = nil) throws -> (peer: Peer, id: ConnectionID) {
     let before = accepted.count
     let peer = try Peer(port: listener.port, receiveBuffer: receiveBuffer)
+    peers.append(peer)
     try #require(pump { self.accepted.count > before })
     return (peer, accepted[accepted.count - 1])
   }
