@@ -11,6 +11,9 @@ import Glibc
 /// ```
 /// So whatever was accepted is answered before its connection is told to go.
 final class RunningServer {
+  /// Milliseconds that the first commit is waited for.
+  private static let provingMilliseconds: Int64 = 2_000
+
   private let context: ServerContext
   private let store: WorkerThread
   private let reader: WorkerThread
@@ -103,8 +106,12 @@ final class RunningServer {
     return threads
   }
 
-  /// Says on standard output, and to the service manager, where the server listens.
+  /// Says on standard output, and to the service manager, where the server listens: once it is ready, or,
+  /// where the disk takes nothing, without waiting any longer, since what is stored can be read.
   func announce() {
+    if !context.proven.wait(until: Clock.tick() + RunningServer.provingMilliseconds) {
+      Log.warning("the store has not committed yet; the server is not ready")
+    }
     let configuration = context.configuration
     let main = configuration.listen.description(port: context.listeners.mainPort)
     let admin = configuration.admin.description(port: context.listeners.adminPort)

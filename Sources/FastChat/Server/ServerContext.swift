@@ -23,6 +23,8 @@ final class ServerContext: Sendable {
   let health: Health
   let admission: Admission
   let listeners: Listeners
+  /// Shards that a first batch has reached.
+  let proven: Gathering
   /// Shards that have handed over all that they took.
   let quiesced: Gathering
 
@@ -44,6 +46,7 @@ final class ServerContext: Sendable {
     admission = Admission(
       connectionsMax: bounds.connectionsMax, newcomerBytesMax: configuration.handshakeBytes)
     self.listeners = listeners
+    proven = Gathering(of: 0..<ports.count)
     quiesced = Gathering(of: 0..<ports.count)
   }
 

@@ -59,6 +59,7 @@ final class Shard {
   let adminListener: Int?
   private var mail: [Mail] = []
   private var lastDeadlines: Int64 = 0
+  private var isProven = false
   private var stage = ShardPort.Stage.serving
 
   /// Sets the shard up, on the thread that will run it.
@@ -179,7 +180,13 @@ final class Shard {
       edge.received(batch)
       settle()
     }
-    if news.provesStorage { ports[index].pulse.batch(at: loop.tick) }
+    if news.provesStorage {
+      ports[index].pulse.batch(at: loop.tick)
+      if !isProven {
+        isProven = true
+        server.proven.arrive(index)
+      }
+    }
     ports[index].taken(bytes: news.bytes)
   }
 
