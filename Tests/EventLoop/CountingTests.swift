@@ -10,7 +10,8 @@ import Testing
 #endif
 
 /// In the steady state a frame costs no allocation and no reference count (DESIGN, section 10). Only the
-/// optimised code is held to that: `swift test -c release --filter CountingTests`.
+/// optimised code is held to that: `swift test -c release -Xswiftc -enable-testing --filter CountingTests`
+/// (`-enable-testing` for what other tests of the package import).
 @Suite(
   "A frame costs no allocation and no reference count",
   .enabled(if: isOptimised && fc_counting_works(), "counted in release builds without sanitizers"),
