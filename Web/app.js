@@ -42,10 +42,10 @@ function showSignIn(error) {
   byId("name").focus();
 }
 
-async function signIn(user, withToken) {
+async function signIn(user, withToken, except) {
   token = withToken;
   byId("signin").hidden = true;
-  const store = await DeviceStore.claim(user);
+  const store = await DeviceStore.claim(user, except);
   setTabSession({ user, device: store.device, token });
   const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`;
   client = new Client(store, { url, token, changed: later });
@@ -298,12 +298,12 @@ function refusedSignIn(reason) {
 
 function statusAction() {
   if (client.connection.phase !== "ended") return client.connection.hurry();
-  const { user } = client;
+  const { user, device } = client;
   client.stop();
-  // Another window has this device: be another one.
-  setTabSession(null);
   conversation.ended.abort();
-  signIn(user, token);
+  list.clear();
+  // Another window has this device: be another one.
+  signIn(user, token, device);
 }
 
 // MARK: The page

@@ -20,8 +20,13 @@ const PREVIEWS_AT_ONCE = 4;
 const CURSOR_BYTES = 900 * 1024;
 /** By how much a request's time may differ from its message's when it is looked for, in milliseconds. */
 const LOOKUP_SLACK_MS = 300_000;
+/** How often the server is told what was read, and a page of history that did not come asked for again. */
+const READ_MS = 300;
+const OLDER_AGAIN_MS = 1_000;
 /** How long a user is shown as typing, in milliseconds, unless it is said again. */
 export const TYPING_MS = 6_000;
+/** Members of a room that are shown. */
+const MEMBERS = 500;
 /** Bytes of a body's JSON (PROTOCOL, "Limits"). */
 export const BODY_BYTES = 60 * 1024;
 
@@ -37,6 +42,7 @@ export class Client {
   /** Whether our cursors count: the server has told where this device stands in all its chats. */
   #returning = false;
   #saveTimer = 0;
+  #readTimer = 0;
   #loading = new Set();
   #previews = 0;
   /** Chats that did not fit into the `hello`. */
@@ -208,6 +214,7 @@ export class Client {
   #welcome(frame) {
     this.#clockAhead = frame.time - Date.now();
     this.outbox.restart();
+    this.outbox.frameBytes = frame.limits.frame;
     const known = this.#returning && this.#log === frame.log;
     for (const chat of this.chats.values()) {
       if (known) chat.resume();
@@ -234,7 +241,7 @@ export class Client {
 
   #live(chat) {
     this.#resume(chat);
-    if (chat.readWanted > 0) this.markRead(chat, chat.readWanted);
+    this.#sayRead();
   }
 
   /** The rest of the list of chats; what is absent from the whole list, the user is no longer in. */
@@ -273,7 +280,7 @@ export class Client {
 
   /** Fetches the page before what is held; false if there is none or it did not come. */
   async loadOlder(chat) {
-    if (chat.atStart || !this.connection.live || this.isLoading(chat)) return false;
+    if (chat.atStart || !this.connection.live || this.isLoading(chat) || Date.now() < chat.olderFrom) return false;
     const { generation } = chat;
     const before = chat.floor > 0 ? { before: chat.floor } : {};
     this.#loading.add(chat.id);
@@ -282,7 +289,8 @@ export class Client {
       if (!page) return false;
       chat.atStart = !page.more;
       return true;
-    } catch {
+    } catch (refusal) {
+      chat.olderFrom = Date.now() + (refusal.retryMs ?? OLDER_AGAIN_MS);
       // A direct chat that nobody wrote in has no past to wait for.
       if (!chat.listed && generation === chat.generation) chat.atStart = true;
       return false;
@@ -390,20 +398,38 @@ export class Client {
     this.#left(chat);
   }
 
-  members(chat, after) {
-    const frame = { type: "members", id: randomId(), chat: chat.id, limit: 100 };
-    if (after) frame.after = after;
-    return this.connection.ask(frame);
+  /** The first members of a room: `{members, more}`. */
+  async members(chat) {
+    const members = [];
+    let more = true;
+    while (more && members.length < MEMBERS) {
+      const frame = { type: "members", id: randomId(), chat: chat.id, limit: 100 };
+      if (members.length > 0) frame.after = members.at(-1).user;
+      const page = await this.connection.ask(frame);
+      members.push(...page.members);
+      more = page.more && page.members.length > 0;
+    }
+    return { members, more };
   }
 
   /** What the user has seen; said as soon as there is a connection, the highest wins. */
   markRead(chat, seq) {
     chat.readWanted = Math.max(chat.readWanted, seq);
     chat.read = Math.max(chat.read, seq);
-    if (this.connection.live && this.connection.send({ type: "read", chat: chat.id, seq: chat.readWanted })) {
-      chat.readWanted = 0;
-    }
+    this.#sayRead();
     this.#later(chat);
+  }
+
+  /** One mark for all that was read meanwhile: marks count as requests. */
+  #sayRead() {
+    this.#readTimer ||= setTimeout(() => {
+      this.#readTimer = 0;
+      for (const chat of this.chats.values()) {
+        if (chat.readWanted === 0 || !this.connection.live) continue;
+        this.connection.send({ type: "read", chat: chat.id, seq: chat.readWanted });
+        chat.readWanted = 0;
+      }
+    }, READ_MS);
   }
 
   typing(chat, on) {
@@ -424,7 +450,7 @@ export class Client {
   }
 
   setDraft(chat, text) {
-    chat.draft = text;
+    chat.draft = text.trim() === "" ? "" : text;
     this.#saveTimer ||= setTimeout(() => this.save(), SAVE_MS);
   }
 

@@ -173,7 +173,7 @@ export class Connection {
   }
 
   #closed(code, reason) {
-    this.#abandon(code);
+    this.#abandon();
     if (code >= FINAL_CODES && code < 5000) {
       this.ending = { code, reason: reason || this.#lastError?.message || "" };
       return this.#enter("ended");
@@ -187,7 +187,7 @@ export class Connection {
   }
 
   /** Lets go of the socket: nothing of it is heard any more, and who waits for an answer is told. */
-  #abandon(code = 1006) {
+  #abandon() {
     const socket = this.#socket;
     this.#socket = null;
     this.#pingAt = 0;
@@ -197,6 +197,6 @@ export class Connection {
     }
     const waiting = [...this.#waiting.values()];
     this.#waiting.clear();
-    for (const request of waiting) request.reject(new Refusal(code === 1009 ? "over-limit" : "disconnected"));
+    for (const request of waiting) request.reject(new Refusal("disconnected"));
   }
 }

@@ -43,6 +43,8 @@ export async function insist(connection, frame) {
 export class Outbox {
   /** In the order it was written: `{id, chat, body, created, sent, refused}`; `sent` is the server's time. */
   requests = [];
+  /** Bytes of a frame that the server takes; a larger one would end the connection. */
+  frameBytes = 64 * 1024;
 
   #store;
   #connection;
@@ -109,7 +111,12 @@ export class Outbox {
     const repeat = request.sent > 0;
     const frame = { type: "send", id: request.id, to: chatId, body: request.body };
     if (repeat) frame.retry = true;
-    else request.sent = serverTime;
+    if (new TextEncoder().encode(JSON.stringify(frame)).length > this.frameBytes) {
+      request.refused = "It is larger than this server takes.";
+      this.#keep();
+      return this.#on.answered(chatId);
+    }
+    if (!repeat) request.sent = serverTime;
     // Kept before it leaves: a page that dies now comes back with "retry".
     this.#keep();
     this.#inFlight.set(chatId, request);
@@ -129,8 +136,7 @@ export class Outbox {
   }
 
   #refused(request, { code, message, retryMs }, repeat) {
-    if (code === "over-limit") request.refused = "It is larger than this server takes.";
-    else if (isFinal(code, repeat)) request.refused = message;
+    if (isFinal(code, repeat)) request.refused = message;
     else if (code !== "disconnected") {
       // Definite, and never sent before: it did not happen, so it is a first request still.
       if (!repeat && LATER.has(code)) request.sent = 0;

@@ -98,9 +98,10 @@ export class DeviceStore {
     this.failed = false;
   }
 
-  /** The device that this tab is for `user`: its own, a closed window's, or a new one. */
-  static async claim(user) {
-    const own = tabSession()?.user === user ? tabSession().device : null;
+  /** The device that this tab is for `user`: its own, a closed window's, or a new one; never `except`. */
+  static async claim(user, except) {
+    const session = tabSession();
+    const own = session?.user === user && session.device !== except ? session.device : null;
     if (!navigator.locks) return new DeviceStore(user, own ?? randomId(), () => {});
     if (own) {
       const release = await lock(user, own, LOCK_WAIT_MS);
@@ -108,7 +109,7 @@ export class DeviceStore {
     }
     let orphans = [];
     try {
-      orphans = storedDevices().filter((entry) => entry.user === user && entry.device !== own);
+      orphans = storedDevices().filter((entry) => entry.user === user && ![own, except].includes(entry.device));
     } catch {
       // No localStorage: every load is a new device.
     }

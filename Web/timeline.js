@@ -51,6 +51,8 @@ export class Timeline {
     /** What this user has read and the server was not told yet. */
     this.readWanted = 0;
     this.draft = "";
+    /** When older messages may be asked for again, after a refusal. */
+    this.olderFrom = 0;
     /** Rises when the events are thrown away, so that an answer from before is not put in. */
     this.generation = 0;
     /** Whether the server's list has it: a direct chat nobody wrote in yet exists here only. */
@@ -229,8 +231,8 @@ export class Timeline {
       from -= 1;
     }
     return {
-      id: this.id, cursor: this.cursor, read: this.read, head: this.head, listed: this.listed, draft: this.draft,
-      reads: [...this.reads], atStart: this.atStart && from === 0, events: this.events.slice(from),
+      id: this.id, cursor: this.cursor, head: this.head, listed: this.listed, draft: this.draft,
+      read: this.read, readWanted: this.readWanted, reads: [...this.reads], atStart: this.atStart && from === 0, events: this.events.slice(from),
     };
   }
 
@@ -240,6 +242,7 @@ export class Timeline {
     chat.atStart = kept.atStart;
     chat.cursor = chat.handed = chat.known = kept.cursor;
     chat.read = kept.read;
+    chat.readWanted = kept.readWanted;
     chat.head = kept.head;
     chat.listed = kept.listed;
     chat.draft = kept.draft ?? "";

@@ -164,7 +164,7 @@ import Testing
   }
 
   @Test func thePastComesWhenOneScrollsUp() throws {
-    try withServer { server in
+    try withServer(["--limits-rate", "5000"]) { server in
       let sender = try server.attach("bob", "laptop")
       for number in 0..<130 {
         try sender.ask(
