@@ -60,14 +60,14 @@ import Testing
   }
 
   @Test func bytesOfConnectionsWithoutWelcomeAreBounded() throws {
-    try withServer(["--limits-handshake-bytes", "1M"]) { server in
+    try withServer(["--limits-handshake-bytes", "1M", "--shards", "1"]) { server in
       let alice = try server.attach("alice", "phone")
       let hello = Array(
         (#"{"type":"hello","user":"eve","cursors":{"# + String(repeating: " ", count: 900_000)).utf8)
       let half = WebSocketTestClient.bytes(opcode: WebSocketTestFrame.Opcode.text, hello, isFinal: false)
       var hoarders: [WebSocketTestClient] = []
       var refused = false
-      for _ in 0..<6 where !refused {
+      for _ in 0..<12 where !refused {
         do {
           let hoarder = try WebSocketTestClient(port: server.port)
           hoarders.append(hoarder)

@@ -6,7 +6,7 @@ import Testing
 @Suite struct DeadlineTests {
   @Test(arguments: Backend.allCases)
   func silentConnectionsAreEndedAndLivingOnesStay(backend: Backend) throws {
-    try withServer(["--limits-heartbeat", "1"], backend: backend) { server in
+    try withServer(["--limits-heartbeat", "1s"], backend: backend) { server in
       let handshake = try TestSocket(port: server.port)
       try handshake.send(Array("GET /ws HTTP/1.1\r\nHost: 127".utf8))
       let silent = try TestSocket(port: server.port)
@@ -43,7 +43,7 @@ import Testing
     try withServer { server in
       let alice = try server.attach("alice", "phone")
       let first = try alice.say(to: "user:bob", id: "first")
-      server.signal(SIGSTOP)
+      try server.stop()
       try alice.post(to: "user:bob", id: "old")
       // Above the 35 s after which what waits may be older than the table of repeats.
       Thread.sleep(forTimeInterval: 37)

@@ -42,7 +42,7 @@ import Testing
   @Test func brokenRequestsAreRefused() throws {
     let host = "Host: 127.0.0.1\r\n"
     let cases = [
-      ("nonsense\r\n\r\n", 400), ("GET /\r\n\r\n", 400), ("GET / HTTP/9.9\r\n\(host)\r\n", 400),
+      ("nonsense\r\n\r\n", 400), ("GET /\r\n\r\n", 400), ("GET / HTTP/9.9\r\n\(host)\r\n", 505),
       ("GET  / HTTP/1.1\r\n\(host)\r\n", 400), ("GET / HTTP/1.1\r\n\r\n", 400),
       ("GET / HTTP/1.1\r\n\(host)\(host)\r\n", 400), ("GET / HTTP/1.1\r\n\(host)no colon\r\n\r\n", 400),
       ("GET / HTTP/1.1\r\n\(host)a b: c\r\n\r\n", 400), ("GET / HTTP/1.1\r\n\(host) folded: x\r\n\r\n", 400),

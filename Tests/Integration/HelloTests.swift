@@ -73,7 +73,7 @@ import Testing
       for fields in cases {
         let client = try server.connect()
         try client.write("{\"type\":\"hello\",\(fields)}")
-        #expect(try client.next().code == "bad-request", "\(fields)")
+        #expect(try client.take("error").code == "bad-request", "\(fields)")
         try client.hello(user: "alice")
       }
     }

@@ -47,7 +47,7 @@ import Testing
   @Test func flagsWinOverVariablesAndVariablesOverTheFile() throws {
     let directory = try TemporaryDirectory()
     let file = directory.path + "/fastchat.conf"
-    try "server-id = from-file\nlimits-rate = 11\nlimits-heartbeat = 21\n".write(
+    try "server-id = from-file\nlimits-rate = 11\nlimits-heartbeat = 21s\n".write(
       toFile: file, atomically: true, encoding: .utf8)
     let environment = ["FASTCHAT_SERVER_ID": "from-variable", "FASTCHAT_LIMITS_RATE": "12"]
     let flags = ["--config", file, "--server-id", "from-flag"]

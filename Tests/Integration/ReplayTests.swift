@@ -190,28 +190,4 @@ import Testing
       #expect(next.seq! > bob.events().last!.seq!)
     }
   }
-
-  @Test func cursorOlderThanTheWindowIsReset() throws {
-    try withServer(["--limits-window-events", "100", "--limits-rate", "100000"]) { server in
-      let alice = try server.attach("alice", "phone")
-      let first = try alice.say(to: "user:bob").seq!
-      let ids = try (0..<400).map { _ in try alice.post(to: "user:bob") }
-      var head = 0
-      for id in ids { head = try alice.answer(to: id, type: "ack").seq! }
-      // Retention works in portions, in its own time.
-      let deadline = Deadline.after(.seconds(30))
-      while true {
-        let bob = try server.attach("bob", "phone", cursors: #"{"*":0,"dm:alice:bob":\#(first)}"#)
-        if let reset = bob.received.first(where: { $0.type == "reset" }) {
-          #expect(reset["head"]?.int == head)
-          #expect(bob.events().isEmpty)
-          let page = try bob.history("dm:alice:bob")
-          #expect(page.messages.last?.seq == head)
-          return
-        }
-        guard !deadline.hasPassed else { throw TestFailure("never reset") }
-        try alice.say(to: "user:carl")
-      }
-    }
-  }
 }

@@ -79,6 +79,18 @@ public final class ServerProcess {
     if pid > 0 { Glibc.kill(pid, number) }
   }
 
+  /// Stops it with SIGSTOP, and returns when it has.
+  public func stop() throws {
+    signal(SIGSTOP)
+    let deadline = Deadline.usual
+    while !deadline.hasPassed {
+      let state = (try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)) ?? ""
+      if state.contains(") T ") { return }
+      usleep(1000)
+    }
+    throw TestFailure("the server did not stop")
+  }
+
   /// Sends SIGTERM and waits for the end.
   public func terminate() throws -> Status {
     signal(SIGTERM)
