@@ -1,6 +1,8 @@
 import CFaultyDisk
 import Chat
 import Embedded
+import Glibc
+import Support
 import Testing
 
 /// A disk that is full or fails, below SQLite. One at a time, since the layer is the process's.
@@ -117,4 +119,40 @@ import Testing
     _ = bench.store.retain(now: bench.now)
     #expect(bench.ask(.eventsAfter(0), chat: "dm:a:b").rows.count == 1)
   }
+
+  /// The kernel's own word for it, where the test may mount a small disk.
+  @Test(.enabled(if: smallDisksAreAllowed())) func aDiskThatIsReallyFullIsNoDifferent() throws {
+    let directory = try TemporaryDirectory()
+    try #require(mount("tmpfs", directory.path, "tmpfs", 0, "size=2m") == 0)
+    defer { umount2(directory.path, Int32(MNT_DETACH)) }
+    let store = try Store(directory: directory.path + "/data", limits: Limits())
+    let reader = StoreReader(store.file)
+    let maker = RecordMaker()
+    let body = "\"" + String(repeating: "x", count: 10_000) + "\""
+    var stored: [Seq] = []
+    var failed: TestRecord?
+    for n in 0..<1000 where failed == nil {
+      let record = maker.record("dm:a:b", "a", "c\(n)", body: body)
+      let result = maker.commit([record], to: store)
+      stored += result.appended.map(\.seq)
+      if !result.failed.isEmpty { failed = record }
+    }
+    let record = try #require(failed)
+    #expect(!store.isHealthy && stored.count > 20)
+    let query = ViewQuery(
+      tag: 1, partition: 0, what: .eventsAfter(0), chat: Array("dm:a:b".utf8), limit: 1000, bytes: 1 << 30)
+    #expect(reader.answer(query).rows.map(\.seq) == stored)
+    #expect(mount("tmpfs", directory.path, "tmpfs", UInt(MS_REMOUNT), "size=8m") == 0)
+    let result = maker.commit([record.again()], to: store)
+    #expect(hints(result.batch).map(\.prev) == [stored.last])
+    #expect(reader.answer(query).rows.map(\.seq) == stored + hints(result.batch).map(\.seq))
+  }
+}
+
+/// Whether this process may mount one.
+private func smallDisksAreAllowed() -> Bool {
+  guard let directory = try? TemporaryDirectory(),
+    mount("tmpfs", directory.path, "tmpfs", 0, "size=64k") == 0
+  else { return false }
+  return umount2(directory.path, 0) == 0
 }

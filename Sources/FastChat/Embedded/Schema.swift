@@ -36,9 +36,9 @@ enum Schema {
       PRIMARY KEY(user, chat)) WITHOUT ROWID;
     """
 
-  /// Bytes of a page: measured against 8 and 16 KiB, which write more than they save in small batches.
+  /// Bytes of a page: the last one of the log is written again by each batch, so a small one.
   private static let pageBytes = 4096
-  /// A file up to this many bytes is looked through completely at each start (about 0.2 s).
+  /// A file up to this many bytes is looked through completely at each start, a larger one as it is read.
   private static let checkedBytes: Int64 = 64 << 20
 
   enum Content { case nothing, ours }

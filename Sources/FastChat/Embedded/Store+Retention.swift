@@ -6,7 +6,8 @@ public import Chat
 /// reader that goes back along it ends where the first stored event has a `prev` that is not stored,
 /// which is the shape of `reset` (DESIGN section 5). Seqs are never used again, since the counter stays.
 extension Store {
-  /// Rows that one call deletes at most, of events and of outcomes each: about 2 ms.
+  /// Rows that one call deletes at most of old events and of outcomes; of chats that are too long, up to a
+  /// mark's distance more.
   public static let portionRows = 512
   /// Chats that may wait to be cut; one that finds no room comes again with its next mark.
   private static let waitingChats = 4096
