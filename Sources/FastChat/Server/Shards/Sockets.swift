@@ -11,7 +11,16 @@ extension Shard {
     _ id: ConnectionID, _ connection: UnsafeMutablePointer<Connection>,
     _ chunk: UnsafeMutableRawBufferPointer
   ) -> Int {
-    let pool = connection.pointee.isInSessionPool ? sessionPool : newcomerPool
+    // Not chosen into a variable: that would count a reference to the pool for each chunk.
+    connection.pointee.isInSessionPool
+      ? read(id, connection, chunk, sessionPool) : read(id, connection, chunk, newcomerPool)
+  }
+
+  @inline(never)
+  private func read(
+    _ id: ConnectionID, _ connection: UnsafeMutablePointer<Connection>,
+    _ chunk: UnsafeMutableRawBufferPointer, _ pool: GatherPool
+  ) -> Int {
     let isEcho = connection.pointee.phase == .echo
     var offset = 0
     while connection.pointee.stops.isEmpty {
