@@ -28,6 +28,11 @@ final class Shard {
   let limits: Limits
   let directory: Directory
   let ports: [ShardPort]
+  /// This shard's own, held beside the list: an element of a list is counted when it is used.
+  private let port: ShardPort
+  private let mailbox: Mailbox<Mail>
+  private let pulse: Pulse
+  private let storeQueue: StoreQueue
   let metrics: MetricsBlock
   let compressor = Compressor()
   /// Where messages of sessions are gathered, and where those of connections without `welcome`.
@@ -58,6 +63,7 @@ final class Shard {
   let mainListener: Int
   let adminListener: Int?
   private var mail: [Mail] = []
+  private var hasMail = false
   private var lastDeadlines: Int64 = 0
   private var isProven = false
   private var stage = ShardPort.Stage.serving
@@ -69,6 +75,10 @@ final class Shard {
     limits = server.configuration.limits
     directory = server.directory
     ports = server.ports
+    port = server.ports[index]
+    mailbox = port.mailbox
+    pulse = port.pulse
+    storeQueue = server.storeQueue
     metrics = server.metrics.block(index)
     outputMax = limits.outputBytes
     loop = try EventLoop(server.loopConfiguration)
@@ -78,11 +88,11 @@ final class Shard {
     connections = ConnectionTable(
       capacity: server.loopConfiguration.connections + server.loopConfiguration.reserve)
     heartbeat = Heartbeat(seconds: limits.heartbeatSeconds)
-    try loop.watch(ports[index].mailbox)
+    try loop.watch(mailbox)
     mainListener = try loop.add(listener: server.listeners.main[index])
     adminListener = index == 0 ? try loop.add(listener: server.listeners.admin) : nil
     lastDeadlines = Clock.tick()
-    ports[index].pulse.turn(at: lastDeadlines)
+    pulse.turn(at: lastDeadlines)
   }
 
   /// Serves until the server ends.
@@ -100,15 +110,16 @@ final class Shard {
     let mayWait = filled.isEmpty && resumed.isEmpty
     loop.turn(waitAtMostMilliseconds: mayWait ? Int(Shard.deadlineMilliseconds) : 0)
     let started = Clock.nanoseconds()
-    ports[index].pulse.turn(at: loop.tick)
-    let newStage = ports[index].stage
+    pulse.turn(at: loop.tick)
+    let newStage = port.stage
 
     edge.beginTurn(
-      tick: loop.tick, wall: loop.wallTime, appendRoom: server.storeQueue.room / ports.count)
+      tick: loop.tick, wall: loop.wallTime, appendRoom: storeQueue.room / ports.count)
     settle()
     lookAtFilled()
     while let event = loop.next() { take(event) }
-    takeMail()
+    // At the end also what was posted and is not announced yet.
+    if hasMail || newStage != stage { takeMail() }
     takeDeadlines()
     readOn()
     edge.endTurn()
@@ -129,12 +140,14 @@ final class Shard {
     case .timer(let tag): requestTookTooLong(ConnectionID(raw: tag))
     case .acceptPaused: Log.warning("no descriptors left; new connections wait")
     case .acceptResumed: Log.info("descriptors are there again; accepting goes on")
-    case .mail, .connected, .readable: break
+    case .mail: hasMail = true
+    case .connected, .readable: break
     }
   }
 
   private func takeMail() {
-    if let overflow = ports[index].takeOverflow() {
+    hasMail = false
+    if let overflow = port.takeOverflow() {
       metrics.add(.mailboxOverflows)
       if overflow.isDoubt {
         Log.warning("a mailbox was full; its shard catches up", ["shard": "\(index)"])
@@ -143,14 +156,14 @@ final class Shard {
       }
       for session in overflow.replaced { replaced(session) }
     }
-    ports[index].mailbox.drain(into: &mail)
+    mailbox.drain(into: &mail)
     for i in 0..<mail.count {
       switch mail[i] {
       case .commit(let news): take(news)
       case .answer(let news):
         edge.received(news.answer)
         settle()
-        ports[index].taken(bytes: news.bytes)
+        port.taken(bytes: news.bytes)
       case .ephemerals(let events):
         for event in events {
           edge.received(event)
@@ -181,13 +194,13 @@ final class Shard {
       settle()
     }
     if news.provesStorage {
-      ports[index].pulse.batch(at: loop.tick)
+      pulse.batch(at: loop.tick)
       if !isProven {
         isProven = true
         server.proven.arrive(index)
       }
     }
-    ports[index].taken(bytes: news.bytes)
+    port.taken(bytes: news.bytes)
   }
 
   private func replaced(_ session: SessionID) {
@@ -209,7 +222,7 @@ final class Shard {
 
   private func handOver() {
     if !edge.appends.isEmpty || !edge.reads.isEmpty {
-      server.storeQueue.put(edge.appends.bytes, marks: edge.reads)
+      storeQueue.put(edge.appends.bytes, marks: edge.reads)
       edge.appends.removeAll(keepingAtMost: 1 << 20)
       edge.appendCount = 0
       edge.reads.removeAll(keepingCapacity: true)
