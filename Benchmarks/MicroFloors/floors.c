@@ -10,13 +10,14 @@
 
 static void unmask(uint8_t *bytes, size_t count, uint32_t key) {
   uint64_t pattern = (uint64_t)key << 32 | key, word;
-  size_t i = 0;
-  for (; i + 8 <= count; i += 8) {
-    memcpy(&word, bytes + i, 8);
+  size_t words = count / 8;
+  // In this form the compiler makes vectors of it.
+  for (size_t i = 0; i < words; i++) {
+    memcpy(&word, bytes + 8 * i, 8);
     word ^= pattern;
-    memcpy(bytes + i, &word, 8);
+    memcpy(bytes + 8 * i, &word, 8);
   }
-  for (; i < count; i++) bytes[i] ^= (uint8_t)(key >> 8 * (i & 3));
+  for (size_t i = 8 * words; i < count; i++) bytes[i] ^= (uint8_t)(key >> 8 * (i & 3));
 }
 
 void floor_unmask(uint8_t *bytes, size_t count, uint32_t key, long times) {
@@ -63,12 +64,12 @@ uint64_t floor_decode_ascii(uint8_t *frame, size_t count, long times) {
     uint8_t *payload = frame + size + 4;
     unmask(payload, length, key);
     uint64_t high = 0, word;
-    size_t i = 0;
-    for (; i + 8 <= length; i += 8) {
-      memcpy(&word, payload + i, 8);
+    size_t words = length / 8;
+    for (size_t i = 0; i < words; i++) {
+      memcpy(&word, payload + 8 * i, 8);
       high |= word;
     }
-    for (; i < length; i++) high |= payload[i];
+    for (size_t i = 8 * words; i < length; i++) high |= payload[i];
     sum += length + (high & 0x8080808080808080);
     BARRIER(frame);
   }
