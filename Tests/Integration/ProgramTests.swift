@@ -60,6 +60,11 @@ import Testing
     withExtendedLifetime(directory) {}
   }
 
+  @Test func wrongVariableIsRefusedByItsName() throws {
+    let run = try ServerProcess.run(["serve"], environment: ["FASTCHAT_LIMITS_RATE": "fast"])
+    #expect(run.status == 2 && isOneLine(run.errors) && run.errors.contains("FASTCHAT_LIMITS_RATE"))
+  }
+
   @Test func wrongLineInTheFileIsRefusedWithItsPlace() throws {
     let directory = try TemporaryDirectory()
     let file = directory.path + "/fastchat.conf"
@@ -112,6 +117,7 @@ import Testing
       silent.drop()
       _ = try raw.receiveToEnd()
       #expect(try server.waitForExit() == 0)
+      #expect(server.outputAfterReady().isEmpty)
       try server.restart()
       let back = try server.attach("user1", "tablet", cursors: #"{"*":0}"#)
       #expect(back.events().map(\.seq) == [ack.seq])

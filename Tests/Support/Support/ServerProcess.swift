@@ -112,6 +112,12 @@ public final class ServerProcess {
     return String(decoding: (try? file.readToEnd()) ?? Data(), as: UTF8.self)
   }
 
+  /// What a server that has ended wrote on its standard output behind the ready line.
+  public func outputAfterReady() -> String {
+    let rest = FileHandle(fileDescriptor: output, closeOnDealloc: false).readDataToEndOfFile()
+    return String(decoding: rest, as: UTF8.self)
+  }
+
   private func start() throws {
     var all = flags
     let defaults = [
