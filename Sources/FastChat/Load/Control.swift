@@ -17,6 +17,7 @@ final class Control: Sendable {
 
   private let current = Atomic<Int>(Phase.setUp.rawValue)
   private let readyWorkers = Atomic<Int>(0)
+  private let measuringWorkers = Atomic<Int>(0)
   private let state = Mutex(State())
 
   private struct State {
@@ -41,6 +42,10 @@ final class Control: Sendable {
 
   func markReady() { readyWorkers.add(1, ordering: .acquiringAndReleasing) }
   var ready: Int { readyWorkers.load(ordering: .acquiring) }
+
+  /// A worker counts from now on: on a busy machine it may have been late for it.
+  func markMeasuring() { measuringWorkers.add(1, ordering: .acquiringAndReleasing) }
+  var measuring: Int { measuringWorkers.load(ordering: .acquiring) }
 
   func report(_ outcome: Outcome) { state.withLock { $0.outcomes.append(outcome) } }
 

@@ -38,6 +38,9 @@ enum Program {
     let outcome = try control.result()
     if let failure { throw failure }
     guard let window else { throw .failure("the run did not take place") }
+    guard outcome.messages > 0 || options.command == .idle else {
+      throw .failure("nothing came back in the measured time")
+    }
     let all = first.flatMap { first in
       window.before.flatMap { before in window.after.map { (first, before, $0) } }
     }
@@ -64,16 +67,21 @@ enum Program {
   private static func conduct(
     _ options: LoadOptions, _ control: Control
   ) throws(LoadError) -> (seconds: Double, before: ServerUsage?, after: ServerUsage?) {
-    while control.ready < options.threads, control.phase != .failed { sleep(milliseconds: 5) }
+    waitForAll { control.ready }
     control.begin(.warmUp)
     wait(options.warmUpSeconds, control)
+    control.begin(.measured)
+    waitForAll { control.measuring }
     let before = try usage(options)
     let start = monotonicNanoseconds()
-    control.begin(.measured)
     wait(options.seconds, control)
     control.begin(.drain)
     let end = monotonicNanoseconds()
     return (Double(end - start) / 1_000_000_000, before, try usage(options))
+
+    func waitForAll(_ workers: () -> Int) {
+      while workers() < options.threads, control.phase != .failed { sleep(milliseconds: 1) }
+    }
   }
 
   private static func wait(_ seconds: Int, _ control: Control) {

@@ -38,6 +38,7 @@ enum Worker {
     try scenario.begin()
     while control.phase == .warmUp { try turn() }
     scenario.beginMeasuring()
+    control.markMeasuring()
     while control.phase == .measured { try turn() }
     let outcome = scenario.end()
     deadline = monotonicNanoseconds() + drainNanosecondsMax
