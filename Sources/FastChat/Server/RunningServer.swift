@@ -106,6 +106,9 @@ final class RunningServer {
     return threads
   }
 
+  /// Where clients connect.
+  var mainPort: UInt16 { context.listeners.mainPort }
+
   /// Says on standard output, and to the service manager, where the server listens: once it is ready, or,
   /// where the disk takes nothing, without waiting any longer, since what is stored can be read.
   func announce() {

@@ -221,6 +221,7 @@ final class Shard {
   // MARK: Handing over
 
   private func handOver() {
+    guard edge.hasCollected else { return }
     if !edge.appends.isEmpty || !edge.reads.isEmpty {
       storeQueue.put(edge.appends.bytes, marks: edge.reads)
       edge.appends.removeAll(keepingAtMost: 1 << 20)

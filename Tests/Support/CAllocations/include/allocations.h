@@ -13,5 +13,9 @@ unsigned long long fc_frees(void);
 /// ones do not go through a symbol).
 unsigned long long fc_retains(void);
 unsigned long long fc_releases(void);
+/// The same of another thread that is alive, by its kernel id: allocations, and retains and releases together.
+/// 0 for one that never counted anything.
+unsigned long long fc_allocations_of(int thread);
+unsigned long long fc_references_of(int thread);
 /// False under a sanitizer, which needs the allocator for itself: then all counts stay 0.
 bool fc_counting_works(void);
