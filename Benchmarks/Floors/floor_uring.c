@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { ENTRIES = 256, COMPLETIONS = 16384, BUFFERS = 4096, BUFFER_BYTES = 2048 };
+enum { ENTRIES = 256, COMPLETIONS = 16384, BUFFERS = 1024, BUFFER_BYTES = 8192 };
 enum operation { ACCEPT, RECEIVE, SEND };
 
 static struct io_uring ring;
