@@ -193,8 +193,8 @@ extension Edge {
   }
 
   /// Rooms that this shard believes the user to be in, while the lists, which are newer, do not have them: his
-  /// removal may have been jumped over in a doubt while he had no session here to read it. The entry goes
-  /// when the shard stands where the list stood, unless he has joined again by then.
+  /// removal may have been jumped over in a doubt while he had no session here to read it. A read of the
+  /// view tells: the entry goes when the shard stands where that stood, unless it found him joining again.
   private func dropOutdatedRooms(_ session: SessionPointer, _ attach: Attach, _ rows: [ChatRow]) {
     var next = users[session.pointee.user].pointee.firstMembership
     while next >= 0 {
@@ -208,7 +208,6 @@ extension Edge {
       addListener(session, name, behind: applied, countsForLive: false)
       let number = listener(of: session, in: membership.chat)!
       listeners[number].pointee.isRemoved = true
-      settle(number, ahead: applied)
     }
   }
 
@@ -248,6 +247,10 @@ extension Edge {
         row.isRoom ? partitions[p].position > applied : (attach.passed[row.chat] ?? 0) > applied
       if cursor < row.head || mayHaveMissed {
         addListener(session, chat, behind: cursor, countsForLive: cursor < row.head)
+      } else if row.head > applied {
+        // A page of the list that is newer than its first one: the row's head is the session's cursor.
+        addListener(session, chat, behind: cursor, countsForLive: false)
+        settle(listener(of: session, in: chatNames.find(chat)!)!, ahead: row.head)
       }
     }
   }
