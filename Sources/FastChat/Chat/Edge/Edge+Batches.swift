@@ -197,13 +197,16 @@ extension Edge {
 
   private func deliver(_ dispatch: inout Dispatch, to session: SessionPointer) {
     if dispatch.delivery < 0 {
-      dispatch.delivery = addDelivery(dispatch.hint.json, seq: dispatch.hint.seq, chat: dispatch.hint.chat)
+      let hint = dispatch.hint
+      dispatch.delivery = addDelivery(hint.json, seq: hint.seq, chat: hint.chat, origin: hint.origin)
     }
     deliver(dispatch.delivery, to: session)
   }
 
-  func addDelivery(_ json: UnsafeRawBufferPointer, seq: Seq, chat: UnsafeRawBufferPointer) -> Int32 {
-    deliveries.append(Delivery(json: json, seq: seq, copies: 0, chat: chat))
+  func addDelivery(
+    _ json: UnsafeRawBufferPointer, seq: Seq, chat: UnsafeRawBufferPointer, origin: Origin
+  ) -> Int32 {
+    deliveries.append(Delivery(json: json, seq: seq, copies: 0, chat: chat, origin: origin))
     return Int32(deliveries.count - 1)
   }
 
@@ -321,7 +324,7 @@ extension Edge {
     ephemeral.removeAll(keepingAtMost: 4 << 10)
     event.json.withUnsafeBytes { ephemeral.append($0) }
     event.chat.withUnsafeBytes { chat in
-      let index = addDelivery(ephemeral.bytes, seq: 0, chat: chat)
+      let index = addDelivery(ephemeral.bytes, seq: 0, chat: chat, origin: .none)
       switch ChatName(chat) {
       case .direct(let first, let second)?:
         deliver(index, toUser: first, but: event.origin)

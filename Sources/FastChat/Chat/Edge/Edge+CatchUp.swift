@@ -135,8 +135,8 @@ extension Edge {
       {
         continue
       }
-      deliver(
-        addDelivery(UnsafeRawBufferPointer(rebasing: bytes[row.json]), seq: row.seq, chat: chat), to: session)
+      let json = UnsafeRawBufferPointer(rebasing: bytes[row.json])
+      deliver(addDelivery(json, seq: row.seq, chat: chat, origin: row.origin), to: session)
     }
     return last
   }

@@ -139,6 +139,7 @@ extension Edge {
     counters.lostCopies += 1
     if !session.pointee.isCongested { counters.congestions += 1 }
     session.pointee.isCongested = true
+    if isOwn(delivery.origin, session) { expectAgain(session, request: delivery.origin.request) }
     let cursor = delivery.seq - 1
     guard let chat = chatNames.find(delivery.chat), let number = listener(of: session, in: chat) else {
       return addListener(session, delivery.chat, behind: cursor, countsForLive: !session.pointee.wasToldLive)

@@ -7,7 +7,7 @@ extension Edge {
   func addPending(
     _ session: SessionPointer, _ kind: Pending.Kind, id: UnsafeRawBufferPointer, chat: UnsafeRawBufferPointer
   ) -> UInt32 {
-    session.pointee.request += 1
+    session.pointee.request &+= 1
     let wait =
       kind == .send ? Limits.appendMilliseconds : Limits.verdictMilliseconds
     var pending = Pending(kind: kind, number: session.pointee.request, deadline: tick + wait)
@@ -17,12 +17,7 @@ extension Edge {
     let text = UnsafeMutableRawBufferPointer(start: pendingText(number), count: id.count + chat.count)
     text.copyMemory(from: id)
     UnsafeMutableRawBufferPointer(rebasing: text[id.count...]).copyMemory(from: chat)
-    if session.pointee.lastPending >= 0 {
-      pendings[session.pointee.lastPending].pointee.next = number
-    } else {
-      session.pointee.firstPending = number
-    }
-    session.pointee.lastPending = number
+    link(session, number)
     session.pointee.waiting += 1
     if !session.pointee.isWatched {
       session.pointee.isWatched = true
@@ -30,6 +25,25 @@ extension Edge {
     }
     if Int(session.pointee.waiting) >= limits.pendingRequests { pause(session, .pendingFull) }
     return session.pointee.request
+  }
+
+  /// The event of a request was handed, which it is only after `unavailable`, and the copy was lost: when it
+  /// is read again it must not be taken for one that was answered.
+  func expectAgain(_ session: SessionPointer, request: UInt32) {
+    guard findPending(session, request: request) == nil else { return }
+    var pending = Pending(kind: .send, number: request, deadline: tick)
+    pending.isIndefinite = true
+    link(session, pendings.insert(pending))
+    session.pointee.indefinite += 1
+  }
+
+  private func link(_ session: SessionPointer, _ number: Int32) {
+    if session.pointee.lastPending >= 0 {
+      pendings[session.pointee.lastPending].pointee.next = number
+    } else {
+      session.pointee.firstPending = number
+    }
+    session.pointee.lastPending = number
   }
 
   private func pendingText(_ number: Int32) -> UnsafeMutableRawPointer {

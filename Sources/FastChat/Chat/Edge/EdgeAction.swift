@@ -28,4 +28,6 @@ public struct Delivery {
   public var copies: Int32
   /// The chat it is of; valid as long as `json`.
   var chat: UnsafeRawBufferPointer
+  /// The request that it came from.
+  var origin: Origin
 }
