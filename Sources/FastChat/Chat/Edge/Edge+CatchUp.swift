@@ -82,7 +82,8 @@ extension Edge {
     guard !answer.hasFailed, !answer.isRebuilding, !isOfAnotherView(answer) else {
       return retries.append(.catchUp(id))
     }
-    if let member = answer.member, !isDirect(chat) {
+    // An answer may be older than what went by: a removal above it has taken the entry out already.
+    if let member = answer.member, !isDirect(chat), listener.pointee.passed <= answer.applied {
       enterRoom(user: session.pointee.user, chatNames.bytes(chat), joined: member.joined)
     }
     if cannotReplay(answer, from: listener.pointee.at) {
