@@ -113,6 +113,11 @@ extension Edge {
   ) -> Seq {
     let user = userNames.bytes(session.pointee.user)
     var last = listener.pointee.at
+    // Where what follows the cursor is not stored any more, and yet nothing is missed, he joined later: what
+    // is stored from before that is not his.
+    if let first = answer.rows.first(where: { $0.seq > last }), first.prev > last {
+      listener.pointee.isRemoved = true
+    }
     page.removeAll(keepingAtMost: 2 * Limits.replayPageBytes)
     answer.bytes.withUnsafeBytes { page.append($0) }
     // The name is copied too: it may be forgotten here before the last delivery is performed.
