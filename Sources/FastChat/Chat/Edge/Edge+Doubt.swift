@@ -33,8 +33,8 @@ extension Edge {
     case .confirm(let id, let frame):
       guard let session = find(id) else { return }
       frame.withUnsafeBytes { text in
-        let requestID = (try? Request(text))?.text(.id, &idScratch)
-        refuse(session, .unavailable, id: requestID, "membership cannot be read now", retry: 1000)
+        let id = (try? Request(text)).flatMap { requestID($0) }
+        refuse(session, .unavailable, id: id, "membership cannot be read now", retry: 1000)
       }
       resume(session, .confirming)
     // Their requests were answered `unavailable`; a doubt asks anew.

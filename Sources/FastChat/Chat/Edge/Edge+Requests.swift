@@ -17,8 +17,7 @@ extension Edge {
     } catch {
       return refuse(session, .badFrame, id: nil, "not a JSON object")
     }
-    var id = request.text(.id, &idScratch)
-    if let given = id, given.isEmpty || given.count > Limits.requestIDBytes { id = nil }
+    let id = requestID(request)
     if !isConfirmed {
       counters.requests += 1
       if session.pointee.phase == .open, let wait = takeAllowance(session) {
@@ -50,6 +49,14 @@ extension Edge {
     case .ping: sendPlain(session, "pong", id: id)
     case .hello, .read, .typing: preconditionFailure("served above")
     }
+  }
+
+  /// The request's id, where it has one that may be echoed. Valid until the next request.
+  func requestID(_ request: borrowing Request) -> UnsafeRawBufferPointer? {
+    guard let id = request.text(.id, &idScratch), !id.isEmpty, id.count <= Limits.requestIDBytes else {
+      return nil
+    }
+    return id
   }
 
   /// Requests that need no id.
@@ -144,10 +151,10 @@ extension Edge {
       if isMember, !hasFailed {
         serve(session, text, isConfirmed: true)
       } else {
-        let requestID = (try? Request(text))?.text(.id, &idScratch)
         let code: ErrorCode = hasFailed ? .unavailable : isPublic ? .forbidden : .notFound
         refuse(
-          session, code, id: requestID, hasFailed ? "membership cannot be read now" : refusal(code),
+          session, code, id: (try? Request(text)).flatMap { requestID($0) },
+          hasFailed ? "membership cannot be read now" : refusal(code),
           retry: hasFailed ? 1000 : 0)
       }
     }
