@@ -41,12 +41,13 @@ extension Shard {
         } else {
           end(id, code: .unsupportedData, reason: "frames are text here")
         }
-      case .ping(let payload): answer(.pong, payload, to: id, connection)
+      case .ping(let payload): _ = loop.sendFrame(.pong, payload, to: id)
       case .pong: connection.pointee.awaitsPong = false
       case .close(let code, _): end(id, code: code ?? .normal, hasCode: code != nil, reason: "")
       case .violation(let code, let reason): end(id, code: code, reason: reason)
       }
       guard connections.isOpen(id) else { return chunk.count }
+      stopIfFull(id, connection)
     }
     return offset
   }
@@ -81,15 +82,6 @@ extension Shard {
     guard send(opcode, payload, to: id, connection, compressedFrom: 0) else {
       return end(id, code: .tryAgainLater, reason: "no memory left")
     }
-    stopIfFull(id, connection)
-  }
-
-  private func answer(
-    _ opcode: FrameHeader.Opcode, _ payload: UnsafeRawBufferPointer, to id: ConnectionID,
-    _ connection: UnsafeMutablePointer<Connection>
-  ) {
-    _ = loop.sendFrame(opcode, payload, to: id)
-    stopIfFull(id, connection)
   }
 
   @inline(__always)
