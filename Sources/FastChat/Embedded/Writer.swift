@@ -159,7 +159,9 @@ final class Writer {
   func head(chat: Int) throws(SQLiteFailure) -> (head: Seq, events: UInt32)? {
     defer { readHead.reset() }
     readHead.bind(1, Int64(chat))
-    return try readHead.step() ? (readHead.integer(0), UInt32(readHead.integer(1))) : nil
+    guard try readHead.step() else { return nil }
+    guard let events = UInt32(exactly: readHead.integer(1)) else { throw SQLiteFailure(code: SQLITE_CORRUPT) }
+    return (readHead.integer(0), events)
   }
 
   func progress() throws(SQLiteFailure) -> (applied: Seq, appended: WallTime) {
