@@ -9,7 +9,7 @@ import Testing
   private func run(shards: Int, partitions: Int32, faults: World.Faults) {
     let environment = ProcessInfo.processInfo.environment
     let first = environment["FASTCHAT_SEED"].flatMap(UInt64.init) ?? 1
-    let count = environment["FASTCHAT_SEEDS"].flatMap(UInt64.init) ?? 60
+    let count = environment["FASTCHAT_SEEDS"].flatMap(UInt64.init) ?? 200
     for seed in first..<first + count {
       let world = World(seed: seed, shards: shards, partitions: partitions, faults: faults)
       world.run(steps: 400)
@@ -40,9 +40,19 @@ import Testing
     run(shards: 2, partitions: 2, faults: .init(failsCommits: true))
   }
 
+  @Test func aViewThatCannotBeReadCostsTimeOnly() {
+    run(shards: 2, partitions: 2, faults: .init(losesCopies: true, failsAnswers: true))
+  }
+
+  @Test func whatStoodStillIsRepeatedWithoutDoubling() {
+    run(shards: 2, partitions: 1, faults: .init(failsCommits: true, stalls: true))
+  }
+
   @Test func everythingTogetherWithRetention() {
     run(
       shards: 2, partitions: 2,
-      faults: .init(losesCopies: true, overflows: true, failsCommits: true, forgets: true))
+      faults: .init(
+        losesCopies: true, overflows: true, failsCommits: true, forgets: true, failsAnswers: true,
+        stalls: true))
   }
 }

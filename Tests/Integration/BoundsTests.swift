@@ -85,6 +85,26 @@ import Testing
     }
   }
 
+  @Test(arguments: Backend.allCases)
+  func whoReadsNoAnswersIsNotReadOn(backend: Backend) throws {
+    try withServer(["--shards", "1"], backend: backend) { server in
+      let alice = try server.attach("alice", "phone")
+      let eve = try server.attach("eve", "phone", receiveBuffer: 4_096)
+      let wrong = WebSocketTestClient.bytes(opcode: WebSocketTestFrame.Opcode.text, Array("x".utf8))
+      let flood = Array(repeatElement(wrong, count: 4_096).joined())
+      // Each answer is ten times its question: who is read on all the same comes to a bound of the loop, far
+      // behind that of a session, and is cut off.
+      do {
+        for _ in 0..<1_000 { try eve.socket.socket.send(flood, .after(.seconds(3))) }
+        Issue.record("everything was taken from somebody who reads nothing")
+      } catch let failure as TestFailure {
+        #expect(failure.description.contains("nothing happened"))
+      }
+      try alice.say(to: "user:bob")
+      for _ in 0..<5_000 { #expect(["bad-frame", "rate-limited"].contains(try eve.next().code)) }
+    }
+  }
+
   private func attachWhenAdmitted(_ server: ServerProcess, _ user: String) throws -> ChatTestClient {
     let deadline = Deadline.after(.seconds(40))
     while true {

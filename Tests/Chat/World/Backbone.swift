@@ -54,6 +54,8 @@ final class Backbone {
     for event in events(of: chat).prefix(count) { retained.insert("\(chat) \(event.seq)") }
   }
 
+  func hasForgotten(_ chat: String) -> Bool { retained.contains { $0.hasPrefix(chat + " ") } }
+
   // MARK: Owner
 
   struct Applied {
@@ -116,7 +118,7 @@ final class Backbone {
       EventWriter.member(
         chat: record.chat, seq: seq, prev: prev, user: record.from, role: role, by: record.from, into: &buffer
       )
-      if record.kind == .create { rooms[chat] = RoomRow(isPublic: true) }
+      if record.kind == .create { rooms[chat] = RoomRow(isPublic: chat != "room:private") }
       members[chat, default: [:]][from] = role == .none ? nil : Member(role: role, joined: seq)
     }
     events.append(
@@ -161,7 +163,15 @@ final class Backbone {
     case .eventsAfter(let seq): page(events(of: chat).filter { $0.seq > seq }, query, &answer)
     case .eventsBefore(let seq):
       page(events(of: chat).filter { seq == 0 || $0.seq < seq }.reversed(), query, &answer)
-    case .members: break
+    case .members(let after):
+      for (user, member) in (members[chat] ?? [:]).sorted(by: { $0.key < $1.key })
+      where user > String(decoding: after, as: UTF8.self) {
+        guard answer.hasRoom(for: user.utf8.count, query.limit, query) else { break }
+        var row = ViewAnswer.Row()
+        row.user = answer.append(user)
+        row.role = member.role
+        answer.rows.append(row)
+      }
     case .recent(let seq):
       let recent = events.filter { partition($0.chat) == query.partition && $0.seq > seq }
       page(recent.sorted { $0.seq < $1.seq }, query, &answer)
@@ -178,7 +188,9 @@ final class Backbone {
     for (room, members) in members { if let member = members[user] { chats[room] = member.joined } }
     let here = chats.filter { Int(partition($0.key)) == p && $0.key > after }.sorted { $0.key < $1.key }
     for (chat, joined) in here {
-      guard answer.hasRoom(for: chat.utf8.count, query.limit, query) else { return }
+      // Small pages here too; a client's own question names its limit, and gets that many.
+      let limit = query.limit == Limits.listRows ? 2 : query.limit
+      guard answer.hasRoom(for: chat.utf8.count, limit, query) else { return }
       var row = ViewAnswer.Row()
       row.seq = head(chat)
       row.joined = joined

@@ -19,6 +19,8 @@ final class Device {
   var pending: [String: String] = [:]
   private var answeredInThisSession: Set<String> = []
   private var repeatedInThisSession: Set<String> = []
+  /// Cursors in rows of `chats`: what this session is said to have been handed.
+  private var claims: [String: Seq] = [:]
   private(set) var failures: [String] = []
   private(set) var resets = 0
 
@@ -36,6 +38,7 @@ final class Device {
     isLive = false
     answeredInThisSession = []
     repeatedInThisSession = []
+    claims = [:]
     var rows = cursors.map { "\"\($0.key)\":\($0.value)" }
     trace.append("> hello \(cursors)")
     if wasEverOpen { rows.append("\"*\":0") }
@@ -54,7 +57,7 @@ final class Device {
   /// What went back and forth, for a failure's message.
   private(set) var trace: [String] = []
 
-  func received(_ json: UnsafeRawBufferPointer, logAt applied: [Seq]) {
+  func received(_ json: UnsafeRawBufferPointer, _ backbone: Backbone) {
     trace.append("< " + String(decoding: json, as: UTF8.self))
     guard let frame = (try? JSONSerialization.jsonObject(with: Data(json))) as? [String: Any] else {
       return fail("a frame that is not JSON: \(String(decoding: json, as: UTF8.self))")
@@ -64,7 +67,7 @@ final class Device {
     switch frame["type"] as? String {
     case "welcome":
       isOpen = true
-      connectedAt = applied
+      connectedAt = backbone.applied
       guard !wasEverOpen else { return }
       wasEverOpen = true
       for row in frame["chats"] as? [[String: Any]] ?? [] {
@@ -78,10 +81,18 @@ final class Device {
     case "message", "member":
       event(chat, seq, id: frame["id"] as? String, from: frame["from"] as? String)
     case "ack", "ok":
-      let id = frame["id"] as! String
-      pending[id] = nil
-      answeredInThisSession.insert(id)
-      if seq > 0 { acked[id] = (chat, seq) }
+      answered(frame["id"] as! String)
+      if seq > 0 { acked[frame["id"] as! String] = (chat, seq) }
+    case "history":
+      answered(frame["id"] as! String)
+      checkHistory(chat, frame["messages"] as? [[String: Any]] ?? [], backbone)
+    case "chats":
+      answered(frame["id"] as! String)
+      for row in frame["chats"] as? [[String: Any]] ?? [] {
+        checkClaim(row["chat"] as! String, (row["cursor"] as? NSNumber)?.int64Value ?? 0, backbone)
+      }
+    case "members": answered(frame["id"] as! String)
+    case "typing": if frame["user"] as? String == nil { fail("typing of nobody") }
     case "reset":
       resets += 1
       let head = (frame["head"] as? NSNumber)?.int64Value ?? 0
@@ -96,8 +107,43 @@ final class Device {
     }
   }
 
+  private func answered(_ id: String) {
+    if !answeredInThisSession.insert(id).inserted, !repeatedInThisSession.contains(id) {
+      fail("\(id) was answered twice")
+    }
+    pending[id] = nil
+  }
+
+  /// A page is a stretch of the chat's messages, oldest first, without a hole.
+  private func checkHistory(_ chat: String, _ messages: [[String: Any]], _ backbone: Backbone) {
+    let seqs = messages.map { ($0["seq"] as? NSNumber)?.int64Value ?? 0 }
+    guard let first = seqs.first, let last = seqs.last else { return }
+    let stored = backbone.events.filter {
+      $0.chat == chat && $0.kind == .message && $0.seq >= first && $0.seq <= last
+    }
+    if stored.map(\.seq) != seqs { fail("history of \(chat) is \(seqs), not \(stored.map(\.seq))") }
+    if !chat.hasPrefix("dm:"),
+      !backbone.events.contains(where: { $0.chat == chat && $0.role != .none && $0.from == user })
+    {
+      fail("history of \(chat), where they never were")
+    }
+  }
+
+  /// The server says that this session has been handed all of the chat up to `cursor`.
+  private func checkClaim(_ chat: String, _ cursor: Seq, _ backbone: Backbone) {
+    claims[chat] = max(claims[chat] ?? 0, cursor)
+    let own = Set(acked.values.map { "\($0.chat) \($0.seq)" })
+    for event in backbone.events(of: chat) where event.seq <= cursor && event.seq > baselines[chat] ?? 0 {
+      guard event.seq >= joined(chat, backbone) ?? .max, mayRead(chat, event.seq, backbone),
+        !own.contains("\(chat) \(event.seq)"), !(handed[chat]?.contains(event.seq) ?? false)
+      else { continue }
+      fail("\(chat): cursor \(cursor), and \(event.seq) was not handed over")
+    }
+  }
+
   private func event(_ chat: String, _ seq: Seq, id: String?, from: String?) {
     if !isOpen { fail("an event before welcome") }
+    if seq <= claims[chat] ?? 0 { fail("\(chat) \(seq) below the cursor \(claims[chat]!) of its row") }
     if seq <= cursors[chat] ?? 0 { fail("\(chat) \(seq) after \(cursors[chat] ?? 0)") }
     cursors[chat] = seq
     if !handed[chat, default: []].insert(seq).inserted { fail("\(chat) \(seq) twice") }
@@ -118,7 +164,10 @@ final class Device {
     }
     let own = Set(acked.values.map { "\($0.chat) \($0.seq)" })
     for event in backbone.events where event.seq > baselines[event.chat] ?? 0 {
-      let cameWhileHere = event.seq > connectedAt[Int(backbone.partition(event.chat))]
+      // What is gone from before his last joining is not missed, and what lay beside it cannot be told from
+      // what was said while he was away.
+      let cameWhileHere =
+        event.seq > connectedAt[Int(backbone.partition(event.chat))] && !backbone.hasForgotten(event.chat)
       guard cameWhileHere || event.seq >= joined(event.chat, backbone) ?? .max else { continue }
       guard mayRead(event.chat, event.seq, backbone), !own.contains("\(event.chat) \(event.seq)") else {
         continue

@@ -9,7 +9,6 @@ final class World {
     case failed(Failed)
     case judged(Verdict)
     case batch(Batch)
-    case answer(ViewAnswer)
     case ephemeral(Ephemeral)
     case replaced(SessionID)
   }
@@ -20,14 +19,21 @@ final class World {
     var overflows = false
     var failsCommits = false
     var forgets = false
+    /// The view cannot be read now and then.
+    var failsAnswers = false
+    /// Shards stand still for longer than the owner remembers repeats, and answers for longer than
+    /// requests wait.
+    var stalls = false
   }
 
   let backbone: Backbone
   let devices: [Device]
-  private let faults: Faults
+  private var faults: Faults
   private var random: Generator
   private var edges: [Edge] = []
   private var mailboxes: [[Mail]]
+  /// Answers of the view to each shard: a thread of its own posts them, so that batches overtake them.
+  private var answers: [[ViewAnswer]]
   private var questions: [(shard: Int, query: ViewQuery)] = []
   private var waitingForOwner: [[UInt8]] = []
   private var directory: [String: SessionID] = [:]
@@ -40,17 +46,19 @@ final class World {
   private var now: Tick = 1_000
   private var requests = 0
   private let users = ["alice", "bob", "carol"]
-  private let rooms = ["room:a", "room:b"]
+  private let rooms = ["room:a", "room:b", "room:private"]
 
   init(seed: UInt64, shards: Int, partitions: Int32, faults: Faults) {
     random = Generator(seed: seed)
     self.faults = faults
     backbone = Backbone(partitions: partitions)
     mailboxes = Array(repeating: [], count: shards)
+    answers = Array(repeating: [], count: shards)
     freeSlots = Array(repeating: Array(0..<8), count: shards)
     devices = users.flatMap { [Device(user: $0, name: "phone"), Device(user: $0, name: "desk")] }
     var limits = Limits()
     limits.ratePerSecond = 1_000_000
+    limits.pendingRequests = 6
     for shard in 0..<shards {
       edges.append(
         Edge(
@@ -69,11 +77,13 @@ final class World {
 
   private func step() {
     now += Int64.random(in: 0...20, using: &random)
+    if faults.stalls, random.chance(1) { now += Int64.random(in: 2_000...40_000, using: &random) }
     switch Int.random(in: 0..<100, using: &random) {
     case ..<8: connectOrDisconnect()
-    case ..<40: request()
-    case ..<55: own()
-    case ..<65: answerQuestion()
+    case ..<35: request()
+    case ..<50: own()
+    case ..<60: answerQuestion()
+    case ..<70: deliverAnswer(shard: answers.indices.randomElement(using: &random)!)
     case ..<92: deliverMail(shard: mailboxes.indices.randomElement(using: &random)!)
     case ..<95: drainSomebody()
     case ..<96 where faults.overflows: overflow()
@@ -85,6 +95,7 @@ final class World {
 
   /// Everybody comes back and everything under way arrives.
   private func settle() {
+    faults.failsAnswers = false
     for round in 0..<400 {
       now += 200
       for device in devices where device.session == nil { connect(device) }
@@ -94,10 +105,11 @@ final class World {
       for shard in edges.indices {
         turn(shard) { $0.checkDeadlines() }
         while !mailboxes[shard].isEmpty { deliverMail(shard: shard) }
+        while !answers[shard].isEmpty { deliverAnswer(shard: shard) }
       }
       let isQuiet =
         congested.isEmpty && questions.isEmpty && waitingForOwner.isEmpty && mailboxes.allSatisfy(\.isEmpty)
-        && devices.allSatisfy { $0.isLive && $0.pending.isEmpty }
+        && answers.allSatisfy(\.isEmpty) && devices.allSatisfy { $0.isLive && $0.pending.isEmpty }
       if isQuiet && round > 10 { return }
       if round % 20 == 19 {
         for device in devices where device.isLive {
@@ -153,8 +165,9 @@ final class World {
   }
 
   private func drop(_ session: SessionID) {
+    // Its end may come from both sides in one turn.
+    guard deviceOf.removeValue(forKey: session) != nil else { return }
     freeSlots[session.shard].append(session.slot)
-    deviceOf[session] = nil
     paused.remove(session)
     inputs[session] = nil
     congested.remove(session)
@@ -166,18 +179,29 @@ final class World {
     requests += 1
     let id = "\(device.user)-\(device.name)-\(requests)"
     let room = rooms.randomElement(using: &random)!
-    let text: String
-    switch Int.random(in: 0..<20, using: &random) {
+    let other = users.randomElement(using: &random)!
+    let chat = random.chance(60) ? room : "dm:" + [device.user, other].sorted().joined(separator: ":")
+    let seq = backbone.events.randomElement(using: &random)?.seq ?? 0
+    let fields: String
+    switch Int.random(in: 0..<32, using: &random) {
     case 0:
-      text = "{\"type\":\"create\",\"id\":\"\(id)\",\"chat\":\"\(room)\",\"name\":\"R\",\"public\":true}"
-    case 1...3: text = "{\"type\":\"join\",\"id\":\"\(id)\",\"chat\":\"\(room)\"}"
-    case 4: text = "{\"type\":\"leave\",\"id\":\"\(id)\",\"chat\":\"\(room)\"}"
-    case 5...11:
-      text = "{\"type\":\"send\",\"id\":\"\(id)\",\"to\":\"\(room)\",\"body\":\(requests)}"
-    default:
-      let other = users.randomElement(using: &random)!
-      text = "{\"type\":\"send\",\"id\":\"\(id)\",\"to\":\"user:\(other)\",\"body\":\(requests)}"
+      fields = """
+        "type":"create","id":"\(id)","chat":"\(room)","name":"R","public":\(room != "room:private")
+        """
+    case 1...3: fields = "\"type\":\"join\",\"id\":\"\(id)\",\"chat\":\"\(room)\""
+    case 4...5: fields = "\"type\":\"leave\",\"id\":\"\(id)\",\"chat\":\"\(room)\""
+    case 6...7:
+      let bound = ["", ",\"after\":\(seq)", ",\"before\":\(seq)"].randomElement(using: &random)!
+      fields = "\"type\":\"history\",\"id\":\"\(id)\",\"chat\":\"\(chat)\"\(bound),\"limit\":2"
+    case 8...9: fields = "\"type\":\"chats\",\"id\":\"\(id)\""
+    case 10: fields = "\"type\":\"members\",\"id\":\"\(id)\",\"chat\":\"\(chat)\""
+    case 11: fields = "\"type\":\"read\",\"id\":\"\(id)\",\"chat\":\"\(chat)\",\"seq\":\(seq)"
+    case 12:
+      return input(session, "{\"type\":\"typing\",\"chat\":\"\(chat)\",\"on\":true}")
+    case 13...22: fields = "\"type\":\"send\",\"id\":\"\(id)\",\"to\":\"\(room)\",\"body\":\(requests)"
+    default: fields = "\"type\":\"send\",\"id\":\"\(id)\",\"to\":\"user:\(other)\",\"body\":\(requests)"
     }
+    let text = "{\(fields)}"
     device.pending[id] = text
     input(session, text)
   }
@@ -216,7 +240,15 @@ final class World {
   private func answerQuestion() {
     guard !questions.isEmpty else { return }
     let question = questions.removeFirst()
-    post(question.shard, .answer(backbone.answer(question.query)))
+    var answer = backbone.answer(question.query)
+    answer.hasFailed = faults.failsAnswers && random.chance(10)
+    answers[question.shard].append(answer)
+  }
+
+  private func deliverAnswer(shard: Int) {
+    guard !answers[shard].isEmpty else { return }
+    let answer = answers[shard].removeFirst()
+    turn(shard) { $0.received(answer) }
   }
 
   private func post(_ shard: Int, _ mail: Mail) { mailboxes[shard].append(mail) }
@@ -225,6 +257,7 @@ final class World {
     let shard = edges.indices.randomElement(using: &random)!
     let kept = mailboxes[shard].filter { if case .replaced = $0 { true } else { false } }
     mailboxes[shard] = kept
+    answers[shard] = []
     turn(shard) { $0.mailboxOverflowed() }
   }
 
@@ -237,7 +270,6 @@ final class World {
       case .failed(let report): edge.failed(report)
       case .judged(let verdict): edge.judged(verdict)
       case .batch(let batch): edge.received(batch)
-      case .answer(let answer): edge.received(answer)
       case .ephemeral(let event): edge.received(event)
       case .replaced(let session): edge.replaced(session)
       }
@@ -289,13 +321,13 @@ final class World {
     for action in edge.actions {
       switch action {
       case .send(let id, let start, let count):
-        deviceOf[id]?.received(edge.output(start: start, count: count), logAt: backbone.applied)
+        deviceOf[id]?.received(edge.output(start: start, count: count), backbone)
       case .deliver(let id, let index):
         if faults.losesCopies, congested.contains(id) || random.chance(5) {
           congested.insert(id)
           lost.append((id, index))
         } else {
-          deviceOf[id]?.received(edge.delivery(index).json, logAt: backbone.applied)
+          deviceOf[id]?.received(edge.delivery(index).json, backbone)
         }
       case .pause(let id): paused.insert(id)
       case .resume(let id):
