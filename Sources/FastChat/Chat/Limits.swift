@@ -11,6 +11,8 @@ public struct Limits: Sendable {
   public static let rateBurstSeconds = 2
   /// Unanswered requests of a session: beyond it its socket is not read.
   public var pendingRequests = 64
+  /// Of these, questions to the view: their answers may have 512 KiB each, while other requests' are small.
+  public static let pendingQueries = 4
   /// Bytes waiting for a session: beyond it, pull mode.
   public var outputBytes = 256 << 10
   /// Bytes of appends waiting for the log, all sessions of a server.

@@ -24,6 +24,10 @@ extension Edge {
       watched.append(Watch(session: session.pointee.id, at: tick + 1000))
     }
     if Int(session.pointee.waiting) >= limits.pendingRequests { pause(session, .pendingFull) }
+    if kind == .query {
+      session.pointee.queries += 1
+      if Int(session.pointee.queries) >= Limits.pendingQueries { pause(session, .queriesFull) }
+    }
     return session.pointee.request
   }
 
@@ -85,6 +89,10 @@ extension Edge {
       session.pointee.indefinite -= 1
     } else {
       stopWaiting(session)
+    }
+    if pendings[number].pointee.kind == .query {
+      session.pointee.queries -= 1
+      if Int(session.pointee.queries) < Limits.pendingQueries { resume(session, .queriesFull) }
     }
     pendings.remove(number)
   }

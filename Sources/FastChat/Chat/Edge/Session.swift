@@ -20,6 +20,7 @@ struct Session: BitwiseCopyable {
     static let attaching = Pause(rawValue: 1)
     static let confirming = Pause(rawValue: 2)
     static let pendingFull = Pause(rawValue: 4)
+    static let queriesFull = Pause(rawValue: 8)
   }
 
   static let none: Int32 = -1
@@ -52,6 +53,8 @@ struct Session: BitwiseCopyable {
   var firstPending = Session.none
   var lastPending = Session.none
   var waiting: Int32 = 0
+  /// Those among them that the view answers.
+  var queries: Int32 = 0
   var indefinite: Int32 = 0
   /// Its listeners that are not live, in the order in which they are to be read.
   var firstListener = Session.none
