@@ -85,7 +85,7 @@ final class EdgeDriver {
     let hello = Array("{\"type\":\"hello\",\"user\":\"\(user)\",\"device\":\"bench\"}".utf8)
     hello.withUnsafeBytes { edge.received(id, text: $0) }
     perform()
-    edge.registered(id, directory: Self.directory)
+    edge.registered(id)
     perform()
     // A user without chats: every question is answered by an empty list.
     while !edge.queries.isEmpty {
@@ -150,7 +150,7 @@ final class EdgeDriver {
     }
     hand(
       Batch(
-        partition: 0, view: view, directory: Self.directory, since: since, upto: position, hints: hints.bytes)
+        partition: 0, view: view, directories: [Self.directory], since: since, upto: position, hints: hints.bytes)
     )
   }
 

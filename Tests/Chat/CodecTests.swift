@@ -56,7 +56,7 @@ import Testing
           origin: Origin(epoch: 1, session: SessionID(raw: 2), request: 3), role: .admin, chat: texts[0],
           user: texts[1], json: texts[2]), into: &run)
     }
-    let batch = Batch(partition: 2, view: 3, directory: 4, since: 5, upto: 6, hints: run.bytes)
+    let batch = Batch(partition: 2, view: 3, directories: [4], since: 5, upto: 6, hints: run.bytes)
     var offset = 0
     let hint = HintCodec.decode(batch.hints.bytes, at: &offset)!
     #expect(

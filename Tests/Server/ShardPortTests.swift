@@ -8,7 +8,7 @@ import Testing
   private func news(hintBytes: Int) -> CommitNews {
     let hints = [UInt8](repeating: 0, count: hintBytes)
     let batch = hints.withUnsafeBytes {
-      Batch(partition: 0, view: 1, directory: 1, since: 1, upto: 2, hints: $0)
+      Batch(partition: 0, view: 1, directories: [1], since: 1, upto: 2, hints: $0)
     }
     return CommitNews(appended: [], failed: [], verdicts: [], batch: batch, provesStorage: true)
   }

@@ -38,9 +38,10 @@ public struct Hint {
 public final class Batch: Sendable {
   public let partition: Int32
   /// The view's id that the batch was applied to.
-  public let view: UInt64
-  /// The directory that answered the batch's look-ups.
-  public let directory: UInt64
+  public let view: ViewID
+  /// The primaries of the directory that answered the batch's look-ups; all of them in an empty batch, and
+  /// in the first to an epoch.
+  public let directories: [DirectoryID]
   /// The position before this batch, for a shard that has had all that came before it.
   public let since: Seq
   /// The position after it.
@@ -49,11 +50,12 @@ public final class Batch: Sendable {
   public let hints: Storage
 
   public init(
-    partition: Int32, view: UInt64, directory: UInt64, since: Seq, upto: Seq, hints: UnsafeRawBufferPointer
+    partition: Int32, view: ViewID, directories: [DirectoryID], since: Seq, upto: Seq,
+    hints: UnsafeRawBufferPointer
   ) {
     self.partition = partition
     self.view = view
-    self.directory = directory
+    self.directories = directories
     self.since = since
     self.upto = upto
     self.hints = Storage(copying: hints)

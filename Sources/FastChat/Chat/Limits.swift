@@ -40,6 +40,21 @@ public struct Limits: Sendable {
   public static let appendMilliseconds: Int64 = 30_000
   /// A shard that stood still for longer closes its sessions: what waits there is older than the table.
   public static let stallMilliseconds: Int64 = 35_000
+  /// A server's lease, how often it is renewed, and how long a shard waits for a batch before it doubts.
+  public static let leaseMilliseconds: Int64 = 3_000
+  public static let leaseRenewalMilliseconds: Int64 = 1_000
+  public static let silenceMilliseconds: Int64 = 15_000
+  /// Every living server gets a batch of each partition at least this often, and the view a look.
+  public static let beatMilliseconds: Int64 = 5_000
+  public static let probeMilliseconds: Int64 = 1_000
+  /// Positions and state rows are committed this often; beyond what is committed an owner applies no more
+  /// than what the log took in this time.
+  public static let commitMilliseconds: Int64 = 1_000
+  public static let commitLagMilliseconds: Int64 = 60_000
+  /// What the recent list of a partition keeps.
+  public static let recentMilliseconds: Int64 = 60_000
+  /// How long a broker's answer about the log's end has to stay the same before it is believed.
+  public static let logEndMilliseconds: Int64 = 10_000
   /// Bytes of a server's frame: lists are cut earlier, with `more`.
   public static let serverFrameBytes = 512 << 10
   /// Bytes of such a frame that are not its rows.

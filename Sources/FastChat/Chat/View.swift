@@ -88,8 +88,9 @@ public struct ViewAnswer: Sendable {
   public var partition: Int32
   /// The view could not be asked; nothing else here means anything.
   public var hasFailed = false
-  public var view: UInt64
-  public var directory: UInt64
+  public var view: ViewID
+  /// The primary that answered.
+  public var directory: DirectoryID
   public var applied: Seq
   /// The log's end if the backbone knows it (embedded: always, it is `applied`); nil where it must be asked.
   public var logEnd: Seq?
@@ -103,10 +104,13 @@ public struct ViewAnswer: Sendable {
   public var room: RoomRow?
   public var rows: [Row] = []
   public var bytes: [UInt8] = []
+  /// Of `recent`: the list's oldest row of all is not above the seq asked, or nothing came after that seq, so
+  /// that nothing is missing in between.
+  public var reachesBack = true
   /// There are rows beyond these, in the direction asked.
   public var hasMore = false
 
-  public init(tag: UInt64, partition: Int32, view: UInt64, directory: UInt64, applied: Seq) {
+  public init(tag: UInt64, partition: Int32, view: ViewID, directory: DirectoryID, applied: Seq) {
     self.tag = tag
     self.partition = partition
     self.view = view

@@ -75,7 +75,7 @@ final class Backbone {
     for (partition, box) in hints.sorted(by: { $0.key < $1.key }) {
       result.batches.append(
         Batch(
-          partition: partition, view: 7, directory: 1, since: before[Int(partition)],
+          partition: partition, view: 7, directories: [1], since: before[Int(partition)],
           upto: applied[Int(partition)], hints: box.buffer.bytes))
     }
     return result

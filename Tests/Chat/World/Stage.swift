@@ -103,7 +103,7 @@ final class Stage {
       }
       edge.actionsPerformed()
       for (id, index) in lost { edge.lost(id, delivery: index) }
-      for id in attached { edge.registered(id, directory: 1) }
+      for id in attached { edge.registered(id) }
       if edge.hasMore { edge.continueBatch() }
     }
   }

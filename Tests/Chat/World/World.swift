@@ -342,13 +342,14 @@ final class World {
         directory[key] = id
         registered.append(id)
       case .detach(let id): directory = directory.filter { $0.value != id }
+      case .listen, .unlisten, .askRegistration, .askLogEnd, .stop: fatalError("not in a cluster")
       }
     }
     edge.actionsPerformed()
     for (id, index) in lost { edge.lost(id, delivery: index) }
     if !lost.isEmpty { performOnce(edge) }
     for id in registered {
-      edge.registered(id, directory: 1)
+      edge.registered(id)
       performOnce(edge)
     }
     for id in resumed where !paused.contains(id) {

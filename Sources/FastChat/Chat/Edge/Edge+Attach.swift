@@ -91,7 +91,7 @@ extension Edge {
   }
 
   /// The directory has the session; from here on every owner that looks sees it.
-  public func registered(_ id: SessionID, directory: UInt64) {
+  public func registered(_ id: SessionID) {
     beginInput()
     guard let session = find(id), session.pointee.phase == .registering,
       let attach = attaches[Int32(id.slot)]

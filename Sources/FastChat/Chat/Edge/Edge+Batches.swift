@@ -30,7 +30,8 @@ extension Edge {
   }
 
   private func joinsOn(_ batch: Batch, _ state: PartitionState) -> Bool {
-    batch.since <= state.position && batch.view == state.view && batch.directory == state.directory
+    batch.since <= state.position && batch.view == state.view
+      && batch.directories.allSatisfy(state.directories.contains)
   }
 
   private func hold(_ batch: Batch, partition p: Int) {

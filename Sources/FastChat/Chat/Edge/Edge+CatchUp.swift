@@ -64,7 +64,7 @@ extension Edge {
   /// Whether the answer is of a view or a directory that this shard did not take: a doubt, and not counted.
   func isOfAnotherView(_ answer: borrowing ViewAnswer) -> Bool {
     let state = partitions[Int(answer.partition)]
-    guard answer.view != state.view || answer.directory != state.directory else { return false }
+    guard answer.view != state.view || !state.directories.contains(answer.directory) else { return false }
     if state.doubt == nil { doubt(partition: answer.partition) }
     return true
   }

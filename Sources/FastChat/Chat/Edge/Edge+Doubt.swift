@@ -77,7 +77,7 @@ extension Edge {
     }
     partitions[p].position = applied
     partitions[p].view = answer.view
-    partitions[p].directory = answer.directory
+    partitions[p].directories = [answer.directory]
     partitions[p].doubt = nil
     settleAhead(partition: p)
     if answer.hasMore { return askForRecent(partition) }

@@ -25,6 +25,9 @@ public final class Edge {
     public var server: String
     public var partitions: Int32
     public var limits: Limits
+    /// One server among others: rooms are registered, silence is a doubt, and what is remembered authorises
+    /// only while the lease holds.
+    public var isClustered = false
     /// Keys the tables of names, so that clients cannot choose names that collide.
     public var hashSeed: UInt64
 
@@ -121,13 +124,26 @@ public final class Edge {
   var bodyScratch = ByteBuffer()
 
   /// `applied` and the view's id are what the view says when the server starts.
-  public init(_ configuration: Configuration, view: UInt64, directory: UInt64, applied: [Seq]) {
+  public init(_ configuration: Configuration, view: ViewID, directory: DirectoryID, applied: [Seq]) {
     precondition(configuration.epoch != 0 && applied.count == Int(configuration.partitions))
     self.configuration = configuration
     limits = configuration.limits
     userNames = NameTable(seed: configuration.hashSeed)
     chatNames = NameTable(seed: ~configuration.hashSeed)
-    partitions = applied.map { PartitionState(position: $0, view: view, directory: directory) }
+    partitions = applied.map { PartitionState(position: $0, view: view, directories: [directory]) }
+  }
+
+  /// In a cluster: begins in doubt everywhere, and stands where the view does once `registeredAgain` was
+  /// told.
+  public init(_ configuration: Configuration) {
+    precondition(configuration.epoch != 0 && configuration.isClustered)
+    self.configuration = configuration
+    limits = configuration.limits
+    userNames = NameTable(seed: configuration.hashSeed)
+    chatNames = NameTable(seed: ~configuration.hashSeed)
+    partitions = (0..<configuration.partitions).map { _ in
+      PartitionState(position: -1, view: 0, directories: [])
+    }
   }
 
   /// How many actions wait, and each of them: without handing out the array, which would be counted.

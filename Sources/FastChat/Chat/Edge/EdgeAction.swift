@@ -16,6 +16,18 @@ public enum EdgeAction {
   /// Register the session with the directory; answered by `edge.registered`. User and device are asked of
   /// the machine by `edge.user(of:)` and `edge.device(of:)`.
   case attach(SessionID)
+  /// Register this server as one with members of a room online; `range` of `output` is its id. Answered by
+  /// `edge.roomRegistered`. Only in a cluster, like all below.
+  case listen(start: Int32, count: Int32)
+  /// No member of the room is here any more.
+  case unlisten(start: Int32, count: Int32)
+  /// A batch or the view named a primary that this shard is not registered with: register everything again,
+  /// after `registrationDoubted` stands in every mailbox.
+  case askRegistration
+  /// Ask the broker where the log of a partition ends; answered by `edge.logEnded`.
+  case askLogEnd(partition: Int32)
+  /// The log of a partition lost what it had acknowledged.
+  case stop(partition: Int32, StopReason)
   /// Take the session out of the directory. Its name is gone by then: the directory keys by session.
   case detach(SessionID)
 }

@@ -3,8 +3,8 @@ struct PartitionState {
   /// All up to here has been handed to every live listener on this shard (`W[p]`).
   var position: Seq
   /// The ids that this shard took in its last answer to a doubt.
-  var view: UInt64
-  var directory: UInt64
+  var view: ViewID
+  var directories: [DirectoryID]
   /// The tag of the recent list that is being read to end a doubt; nil where there is none.
   var doubt: UInt64?
   /// Batches that came meanwhile.
@@ -16,10 +16,10 @@ struct PartitionState {
   /// Batches that are held during a doubt; past it they are dropped and the doubt begins again.
   static let heldBatches = 256
 
-  init(position: Seq, view: UInt64, directory: UInt64) {
+  init(position: Seq, view: ViewID, directories: [DirectoryID]) {
     self.position = position
     self.view = view
-    self.directory = directory
+    self.directories = directories
   }
 }
 

@@ -23,7 +23,7 @@ extension Shard {
       } else if let id = overfull.popLast() {
         cutOff(id)
       } else if let session = registered.popLast() {
-        edge.registered(session, directory: directory.id)
+        edge.registered(session)
       } else if edge.hasMore {
         edge.continueBatch()
       } else if edge.actionCount == 0 {
@@ -61,6 +61,8 @@ extension Shard {
       sayGoodbye(ConnectionID(session), code: CloseCode(rawValue: code), retry: retry, reason: reason)
     case .attach(let session): attach(session)
     case .detach(let session): directory.detach(session, of: connections.device(inSlot: session.slot))
+    case .listen, .unlisten, .askRegistration, .askLogEnd, .stop:
+      preconditionFailure("asked of a server that stands alone")
     }
   }
 

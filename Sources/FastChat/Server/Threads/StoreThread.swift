@@ -143,7 +143,7 @@ final class StoreThread {
     let result = store.probe()
     let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
     let empty = Batch(
-      partition: 0, view: store.viewID, directory: Store.directoryID, since: store.applied,
+      partition: 0, view: store.viewID, directories: [Store.directoryID], since: store.applied,
       upto: store.applied, hints: nothing)
     tell(result, batch: result.batch ?? empty)
   }
