@@ -21,6 +21,7 @@ let package = Package(
   products: [
     .executable(name: "fastchat", targets: ["CLI"]),
     .executable(name: "fastchat-load", targets: ["Load"]),
+    .executable(name: "fastchat-sim", targets: ["SimulationProgram"]),
   ],
   targets: [
     // Floor 0: C, nothing but what Swift cannot say.
@@ -50,6 +51,8 @@ let package = Package(
     .target(
       name: "Embedded", dependencies: ["CSQLite", "Chat", "JSON"], path: "Sources/FastChat/Embedded",
       swiftSettings: strict),
+    .target(
+      name: "Redis", dependencies: ["Chat", "JSON"], path: "Sources/FastChat/Redis", swiftSettings: strict),
 
     // Floor 4.
     .target(
@@ -94,6 +97,23 @@ let package = Package(
         "CAllocations", "Chat", "Embedded", "EventLoop", "JSON", "Server", "Support", "WebSocket",
       ],
       path: "Tests/Server", swiftSettings: strict),
+    .testTarget(
+      name: "RedisTests", dependencies: ["Chat", "JSON", "Redis", "SimulatedRedis", "Support"],
+      path: "Tests/Redis", swiftSettings: strict),
+
+    // A whole cluster in one process under a seed, and the program that runs it.
+    .target(
+      name: "SimulatedRedis", dependencies: ["Chat", "JSON", "Redis"], path: "Tests/Simulation/Redis",
+      swiftSettings: strict),
+    .target(
+      name: "Simulation", dependencies: ["Chat", "JSON", "Redis", "SimulatedRedis"],
+      path: "Tests/Simulation/Simulation", swiftSettings: strict),
+    .executableTarget(
+      name: "SimulationProgram", dependencies: ["CCommandLine", "Simulation"], path: "Tests/Simulation/Program",
+      swiftSettings: strict),
+    .testTarget(
+      name: "SimulationTests", dependencies: ["Chat", "JSON", "Simulation"], path: "Tests/Simulation/Tests",
+      swiftSettings: strict),
     .testTarget(name: "HouseTests", path: "Tests/House", swiftSettings: strict),
     .testTarget(
       name: "IntegrationTests", dependencies: ["Support", "JSON"], path: "Tests/Integration",

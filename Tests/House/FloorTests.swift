@@ -16,6 +16,7 @@ import Testing
     "EventLoop": ["CLinuxIO", "Glibc", "Synchronization"],
     // Floor 3: the ways to fill the domain's ports.
     "Embedded": ["CSQLite", "Chat", "JSON", "Glibc", "Synchronization"],
+    "Redis": ["Chat", "JSON", "Glibc"],
     // Floor 4: puts them together.
     "Server": [
       "CAssets", "CCommandLine", "CInih", "CLinuxIO", "Chat", "Embedded", "EventLoop", "Glibc", "JSON",

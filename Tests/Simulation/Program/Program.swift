@@ -1,0 +1,5 @@
+/// `fastchat-sim`: runs seeds of the simulated cluster.
+@main
+enum Program {
+  static func main() {}
+}
