@@ -109,7 +109,8 @@ let package = Package(
       name: "Simulation", dependencies: ["Chat", "JSON", "Redis", "SimulatedRedis"],
       path: "Tests/Simulation/Simulation", swiftSettings: strict),
     .executableTarget(
-      name: "SimulationProgram", dependencies: ["CCommandLine", "Simulation"], path: "Tests/Simulation/Program",
+      name: "SimulationProgram", dependencies: ["CCommandLine", "Simulation"],
+      path: "Tests/Simulation/Program",
       swiftSettings: strict),
     .testTarget(
       name: "SimulationTests", dependencies: ["Chat", "JSON", "Simulation"], path: "Tests/Simulation/Tests",

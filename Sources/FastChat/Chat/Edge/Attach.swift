@@ -9,6 +9,8 @@ final class Attach {
   private(set) var replaysUnknown = false
   /// The `hello` named another log: its cursors mean nothing here.
   var isOfAnotherLog = false
+  /// When its `hello` came, and when it is too late.
+  var began: Tick = 0
   var deadline: Tick = 0
   var lists: [List] = []
   var listsLeft = 0
@@ -19,6 +21,8 @@ final class Attach {
 
   /// A user's chats in one partition, as they were at `applied`.
   struct List {
+    /// The question of its first page, and where the shard stood then.
+    var tag: UInt64 = 0
     var issuedAt: Seq = 0
     var applied: Seq = 0
     var logEnd: Seq?

@@ -79,6 +79,7 @@ extension Edge {
       }
       attach.isOfAnotherLog = !log.elementsEqual(configuration.log.utf8)
     }
+    attach.began = tick
     attach.deadline = tick + Limits.attachMilliseconds
     attaches[Int32(session.pointee.id.slot)] = attach
     attachDeadlines.append(session.pointee.id)
@@ -105,6 +106,9 @@ extension Edge {
   // MARK: Lists
 
   func askForList(_ session: SessionPointer, _ attach: Attach, _ partition: Int32, after: [UInt8] = []) {
+    guard partitions[Int(partition)].doubt == .none else {
+      return retries.append(.list(session.pointee.id, partition: partition))
+    }
     if after.isEmpty {
       attach.lists[Int(partition)] = Attach.List(issuedAt: partitions[Int(partition)].position)
     }
@@ -114,13 +118,14 @@ extension Edge {
         tag: 0, partition: partition, what: .chats(after: after),
         user: Array(userNames.bytes(session.pointee.user)), limit: Limits.listRows,
         bytes: Limits.listBytes))
+    if after.isEmpty { attach.lists[Int(partition)].tag = lastTag }
   }
 
   func received(list answer: borrowing ViewAnswer, for id: SessionID, partition: Int32) {
     guard let session = find(id), session.pointee.phase == .listing, let attach = attaches[Int32(id.slot)]
     else { return }
     let p = Int(partition)
-    guard !answer.hasFailed, !answer.isRebuilding, !isOfAnotherView(answer) else {
+    guard !answer.hasFailed, !answer.isRebuilding, !isOutdated(answer) else {
       return retries.append(.list(id, partition: partition))
     }
     if attach.lists[p].rows.isEmpty, attach.lists[p].applied == 0 {
@@ -137,7 +142,7 @@ extension Edge {
     if answer.hasMore, let last = attach.lists[p].rows.last {
       return askForList(session, attach, partition, after: last.chat)
     }
-    guard isUsable(attach.lists[p], attach, partition) else {
+    guard isUsable(attach, partition) else {
       return retries.append(.list(id, partition: partition))
     }
     attach.lists[p].isDone = true
@@ -157,12 +162,18 @@ extension Edge {
 
   /// Whether the view that answered has all that this session may count on (DESIGN section 5, "An attach
   /// waits"). A cursor above the log's end is no reason to wait: it gets `reset`.
-  private func isUsable(_ list: Attach.List, _ attach: Attach, _ partition: Int32) -> Bool {
+  private func isUsable(_ attach: Attach, _ partition: Int32) -> Bool {
+    let list = attach.lists[Int(partition)]
     guard list.applied >= list.issuedAt, list.applied >= list.membershipPassed else { return false }
-    guard !attach.isOfAnotherLog, configuration.partitions > 1 || list.logEnd == nil else { return true }
+    guard !attach.isOfAnotherLog else { return true }
+    // In a single log that tells its end, and stands there, no cursor is in between.
+    if configuration.partitions == 1, list.logEnd != nil { return true }
     for cursor in attach.cursors where cursor.seq > list.applied {
-      let isHere = cursor.chat.withUnsafeBytes { self.partition(of: $0) } == partition
-      if isHere, cursor.seq <= list.logEnd ?? .max { return false }
+      guard cursor.chat.withUnsafeBytes({ self.partition(of: $0) }) == partition else { continue }
+      if list.logEnd == nil {
+        attach.lists[Int(partition)].logEnd = knownLogEnd(partition, since: attach.began)
+      }
+      guard let end = attach.lists[Int(partition)].logEnd, cursor.seq > end else { return false }
     }
     return true
   }
@@ -244,7 +255,9 @@ extension Edge {
       cursor = max(cursor, row.joined - 1)
       // Hints above the list went by, unless the shard stands no further than it. Of rooms nobody counted.
       let mayHaveMissed =
-        row.isRoom ? partitions[p].position > applied : (attach.passed[row.chat] ?? 0) > applied
+        row.isRoom
+        ? partitions[p].position > applied || !wasRegistered(chat, before: attach.lists[p].tag)
+        : (attach.passed[row.chat] ?? 0) > applied
       if cursor < row.head || mayHaveMissed {
         addListener(session, chat, behind: cursor, countsForLive: cursor < row.head)
       } else if row.head > applied {

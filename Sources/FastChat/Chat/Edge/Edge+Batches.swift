@@ -6,13 +6,14 @@ extension Edge {
   public func received(_ batch: Batch) {
     beginInput()
     let p = Int(batch.partition)
+    partitions[p].heardAt = tick
     guard batch.upto > partitions[p].position else { return }
-    guard partitions[p].doubt == nil, partitions[p].held.isEmpty, current == nil else {
+    guard partitions[p].doubt == .none, partitions[p].held.isEmpty, current == nil else {
       return hold(batch, partition: p)
     }
     guard joinsOn(batch, partitions[p]) else {
       hold(batch, partition: p)
-      return doubt(partition: batch.partition)
+      return doubt(since: batch)
     }
     current = batch
     currentOffset = 0
@@ -30,8 +31,21 @@ extension Edge {
   }
 
   private func joinsOn(_ batch: Batch, _ state: PartitionState) -> Bool {
-    batch.since <= state.position && batch.view == state.view
-      && batch.directories.allSatisfy(state.directories.contains)
+    batch.since <= state.position && batch.view == state.view && namesOnly(state.directories, batch)
+  }
+
+  private func namesOnly(_ directories: [DirectoryID], _ batch: Batch) -> Bool {
+    for directory in batch.directories where !directories.contains(directory) { return false }
+    return true
+  }
+
+  /// A batch that does not join on; of a primary that this shard is not registered with, all is to be
+  /// registered again.
+  private func doubt(since batch: Batch) {
+    guard configuration.isClustered, !namesOnly(directories, batch) else {
+      return doubt(partition: batch.partition)
+    }
+    doubtRegistration()
   }
 
   private func hold(_ batch: Batch, partition p: Int) {
@@ -59,13 +73,13 @@ extension Edge {
   /// Takes the first batch that was held during a doubt which has ended.
   private func resumeHeld() {
     canResume = false
-    for p in partitions.indices where partitions[p].doubt == nil && !partitions[p].held.isEmpty {
+    for p in partitions.indices where partitions[p].doubt == .none && !partitions[p].held.isEmpty {
       let batch = partitions[p].held.removeFirst()
       canResume = true
       guard batch.upto > partitions[p].position else { return }
       guard joinsOn(batch, partitions[p]) else {
         partitions[p].held.insert(batch, at: 0)
-        return doubt(partition: Int32(p))
+        return doubt(since: batch)
       }
       current = batch
       currentOffset = 0
@@ -220,7 +234,7 @@ extension Edge {
   // MARK: Own events
 
   func isOwn(_ origin: Origin, _ session: SessionPointer) -> Bool {
-    origin.session == session.pointee.id && origin.epoch == configuration.epoch
+    origin.session == session.pointee.id && isOfThisServer(origin.epoch)
   }
 
   /// A session's own event, met in a hint or a read (DESIGN section 3, "Answers"): a request that still

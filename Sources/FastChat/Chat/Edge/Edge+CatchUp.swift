@@ -19,18 +19,36 @@ extension Edge {
       guard session.pointee.phase == .open, !session.pointee.isCongested, !session.pointee.isReading else {
         continue
       }
-      var number = session.pointee.firstListener
-      while number >= 0, listeners[number].pointee.state != .behind {
-        number = listeners[number].pointee.nextOfSession
-      }
-      if number >= 0 { issueRead(session, number) }
+      if let number = nextToRead(session) { issueRead(session, number) }
     }
+  }
+
+  /// The session's first listener that may read now. It comes again when a doubt ends, or a room stands in
+  /// the directory.
+  private func nextToRead(_ session: SessionPointer) -> Int32? {
+    var number = session.pointee.firstListener
+    while number >= 0 {
+      let listener = listeners[number].pointee
+      if listener.state == .behind, mayRead(listener, session) { return number }
+      number = listener.nextOfSession
+    }
+    return nil
+  }
+
+  private func mayRead(_ listener: Listener, _ session: SessionPointer) -> Bool {
+    let p = Int(listener.partition)
+    guard partitions[p].doubt == .none else {
+      if partitions[p].waiting.last != session.pointee.id { partitions[p].waiting.append(session.pointee.id) }
+      return false
+    }
+    return isRegistered(listener.chat) || membership(of: session.pointee.user, inChat: listener.chat) == nil
   }
 
   private func issueRead(_ session: SessionPointer, _ number: Int32) {
     let listener = listeners[number]
     session.pointee.isReading = true
     listener.pointee.passed = 0
+    listener.pointee.isRegistered = isRegistered(listener.pointee.chat)
     listener.pointee.issuedAt = partitions[Int(listener.pointee.partition)].position
     catchUpReads += 1
     ask(
@@ -58,14 +76,21 @@ extension Edge {
     case .chats(let id, let request, let listing): received(chats: answer, for: id, request, listing)
     case .confirm(let id, let frame): confirmed(id, frame: frame, answer)
     case .recent(let partition): received(recent: answer, partition: partition)
+    case .relist(let partition, let user): received(relisted: answer, user: user, partition: partition)
     }
   }
 
-  /// Whether the answer is of a view or a directory that this shard did not take: a doubt, and not counted.
-  func isOfAnotherView(_ answer: borrowing ViewAnswer) -> Bool {
-    let state = partitions[Int(answer.partition)]
-    guard answer.view != state.view || !state.directories.contains(answer.directory) else { return false }
-    if state.doubt == nil { doubt(partition: answer.partition) }
+  /// Whether the answer does not count: it comes during a doubt or is older than its end; or it is of a view
+  /// or a primary that this shard did not take, which is a doubt of its own.
+  func isOutdated(_ answer: borrowing ViewAnswer) -> Bool {
+    let p = Int(answer.partition)
+    guard partitions[p].doubt == .none, answer.tag > partitions[p].answered else { return true }
+    if !partitions[p].directories.contains(answer.directory) {
+      if configuration.isClustered { doubtRegistration() } else { doubt(partition: answer.partition) }
+      return true
+    }
+    guard answer.view != partitions[p].view else { return false }
+    doubt(partition: answer.partition)
     return true
   }
 
@@ -79,9 +104,8 @@ extension Edge {
     let listener = listeners[number]
     listener.pointee.read = 0
     session.pointee.isReading = false
-    guard !answer.hasFailed, !answer.isRebuilding, !isOfAnotherView(answer) else {
-      return retries.append(.catchUp(id))
-    }
+    guard !answer.hasFailed, !answer.isRebuilding else { return retries.append(.catchUp(id)) }
+    guard !isOutdated(answer) else { return queueForCatchUp(session) }
     // An answer may be older than what went by: a removal above it has taken the entry out already.
     if let member = answer.member, !isDirect(chat), listener.pointee.passed <= answer.applied {
       enterRoom(user: session.pointee.user, chatNames.bytes(chat), joined: member.joined)
@@ -152,7 +176,9 @@ extension Edge {
     _ session: SessionPointer, _ number: Int32, at seq: Seq, _ answer: borrowing ViewAnswer
   ) {
     let listener = listeners[number]
-    if seq >= listener.pointee.issuedAt, listener.pointee.passed <= seq {
+    // A room that was not registered when the read was issued needs no other where nobody is in it.
+    let isRegistered = listener.pointee.isRegistered || answer.member == nil
+    if seq >= listener.pointee.issuedAt, listener.pointee.passed <= seq, isRegistered {
       settle(number, ahead: seq)
     } else {
       listener.pointee.at = max(listener.pointee.at, min(seq, answer.applied))
@@ -171,7 +197,8 @@ extension Edge {
     case .catchUp(let id):
       guard let session = find(id) else { return }
       queueForCatchUp(session)
-    case .recent(let partition): askForRecent(partition)
+    case .recent(let partition):
+      if partitions[Int(partition)].doubt == .waiting { askForRecent(partition) }
     }
   }
 

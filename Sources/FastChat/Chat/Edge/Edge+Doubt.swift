@@ -7,12 +7,13 @@ extension Edge {
   static let recentRows = 1_000
 
   /// The shard's mailbox was full and something was not put into it: a batch, reports, verdicts or answers.
+  /// (What the registrar says is bounded by what was asked of it, and is never left out.)
   public func mailboxOverflowed() {
     beginInput()
     for slot in 0..<Int32(sessions.addressable) where sessions[slot].pointee.phase != .free {
       answerAllUnavailable(sessions[slot])
     }
-    let reads = viewReads
+    let reads = viewReads.sorted { $0.key < $1.key }
     viewReads.removeAll()
     catchUpReads = 0
     for (_, read) in reads { giveUp(read) }
@@ -38,35 +39,58 @@ extension Edge {
       }
       resume(session, .confirming)
     // Their requests were answered `unavailable`; a doubt asks anew.
-    case .history, .members, .chats, .recent: return
+    case .history, .members, .chats, .recent, .relist: return
     }
   }
 
+  // MARK: The recent list
+
+  /// Batches of the partition may be missing: they are held, and the position stands, until the recent list
+  /// was read.
   func doubt(partition: Int32) {
+    let p = Int(partition)
     counters.doubts += 1
     if current?.partition == partition { current = nil }
-    askForRecent(partition)
+    partitions[p].relisting = nil
+    if isRegistrationDoubted {
+      partitions[p].doubt = .registration
+    } else if partitions[p].answeredAt == tick {
+      // What does not join on to an answer of this very moment comes from elsewhere: it is given time.
+      waitForRecent(partition)
+    } else {
+      askForRecent(partition)
+    }
   }
 
   func askForRecent(_ partition: Int32) {
     let p = Int(partition)
+    let stands = partitions[p].position
     ask(
       .recent(partition: partition),
       ViewQuery(
-        tag: 0, partition: partition, what: .recent(after: partitions[p].position), limit: Self.recentRows,
-        bytes: Limits.listBytes))
-    partitions[p].doubt = lastTag
+        tag: 0, partition: partition, what: .recent(after: stands == PartitionState.nowhere ? .max : stands),
+        limit: Self.recentRows, bytes: Limits.listBytes))
+    partitions[p].doubt = .reading(tag: lastTag)
+  }
+
+  func waitForRecent(_ partition: Int32) {
+    partitions[Int(partition)].doubt = .waiting
+    retries.append(.recent(partition: partition))
   }
 
   func received(recent answer: borrowing ViewAnswer, partition: Int32) {
     let p = Int(partition)
-    guard partitions[p].doubt == answer.tag else { return }
+    guard partitions[p].doubt == .reading(tag: answer.tag) else { return }
+    guard !answer.hasFailed, !answer.isRebuilding else { return waitForRecent(partition) }
+    if configuration.isClustered, !directories.contains(answer.directory) { return doubtRegistration() }
+    let position = partitions[p].position
+    guard position != PartitionState.nowhere else {
+      return endDoubt(partition, at: answer.applied, view: answer.view, directory: answer.directory)
+    }
     var applied = answer.applied
     if answer.hasMore, let last = answer.rows.last { applied = last.seq }
-    guard !answer.hasFailed, !answer.isRebuilding, applied >= partitions[p].position else {
-      return retries.append(.recent(partition: partition))
-    }
-    let position = partitions[p].position
+    guard applied >= position else { return waitForRecent(partition) }
+    guard answer.reachesBack else { return relist(partition, answer) }
     answer.bytes.withUnsafeBytes { bytes in
       for row in answer.rows where row.seq > position {
         catchUp(
@@ -75,14 +99,28 @@ extension Edge {
           partition: p, row)
       }
     }
+    endDoubt(partition, at: applied, view: answer.view, directory: answer.directory)
+    if answer.hasMore { askForRecent(partition) }
+  }
+
+  /// All that may have been missed up to `applied` is being caught up on: the shard stands there.
+  func endDoubt(_ partition: Int32, at applied: Seq, view: ViewID, directory: DirectoryID) {
+    let p = Int(partition)
     partitions[p].position = applied
-    partitions[p].view = answer.view
-    partitions[p].directories = [answer.directory]
-    partitions[p].doubt = nil
+    partitions[p].view = view
+    partitions[p].directories = configuration.isClustered ? directories : [directory]
+    partitions[p].doubt = .none
+    partitions[p].relisting = nil
+    partitions[p].answered = lastTag
+    partitions[p].answeredAt = tick
+    partitions[p].heardAt = tick
     settleAhead(partition: p)
-    if answer.hasMore { return askForRecent(partition) }
+    for id in partitions[p].waiting { if let session = find(id) { queueForCatchUp(session) } }
+    partitions[p].waiting.removeAll()
     canResume = true
   }
+
+  // MARK: Catching up
 
   /// An event that may have passed by: who listens to its chat here, and whom it concerns, read the view
   /// from where they stand.
@@ -90,21 +128,7 @@ extension Edge {
     _ chat: UnsafeRawBufferPointer, _ concerned: UnsafeRawBufferPointer, partition p: Int,
     _ row: ViewAnswer.Row
   ) {
-    if let number = chatNames.find(chat) {
-      var listener = chats[number].pointee.firstListener
-      while listener >= 0 {
-        if listeners[listener].pointee.state == .behind {
-          listeners[listener].pointee.passed = max(listeners[listener].pointee.passed, row.seq)
-        }
-        listener = listeners[listener].pointee.nextOfChat
-      }
-      if let members = chats[number].pointee.members {
-        for i in 0..<Int(chats[number].pointee.memberCount) {
-          let membership = memberships[members[i]].pointee
-          catchUp(chat, sessionsOf: membership.user, partition: p, row.seq, from: membership.joined - 1)
-        }
-      }
-    }
+    if let number = chatNames.find(chat) { catchUp(listenersOf: number, partition: p, row.seq) }
     if case .direct(let first, let second)? = ChatName(chat) {
       for name in [first, second] {
         if let user = userNames.find(name) { catchUp(chat, sessionsOf: user, partition: p, row.seq, from: 0) }
@@ -116,8 +140,25 @@ extension Edge {
     }
   }
 
+  /// All who are in the chat here, as far as this shard knows.
+  func catchUp(listenersOf number: Int32, partition p: Int, _ seq: Seq) {
+    var listener = chats[number].pointee.firstListener
+    while listener >= 0 {
+      if listeners[listener].pointee.state == .behind {
+        listeners[listener].pointee.passed = max(listeners[listener].pointee.passed, seq)
+      }
+      listener = listeners[listener].pointee.nextOfChat
+    }
+    guard let members = chats[number].pointee.members else { return }
+    let chat = chatNames.bytes(number)
+    for i in 0..<Int(chats[number].pointee.memberCount) {
+      let membership = memberships[members[i]].pointee
+      catchUp(chat, sessionsOf: membership.user, partition: p, seq, from: membership.joined - 1)
+    }
+  }
+
   /// `from`: what was before that is not the user's to read.
-  private func catchUp(
+  func catchUp(
     _ chat: UnsafeRawBufferPointer, sessionsOf user: Int32, partition p: Int, _ seq: Seq, from: Seq
   ) {
     var slot = users[user].pointee.firstSession

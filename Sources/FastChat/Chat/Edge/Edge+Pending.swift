@@ -140,6 +140,19 @@ extension Edge {
     }
   }
 
+  /// What waits for its verdict in the session is answered `unavailable`: the verdict goes to another inbox.
+  func answerVerdictsUnavailable(_ session: SessionPointer) {
+    var number = session.pointee.firstPending
+    while number >= 0 {
+      let next = pendings[number].pointee.next
+      let pending = pendings[number].pointee
+      if !pending.isIndefinite, pending.kind == .repeatedSend || pending.kind == .change {
+        answerUnavailable(session, number, mayHappen: true)
+      }
+      number = next
+    }
+  }
+
   /// Everything that waits in the session is answered `unavailable`: its answer may have been lost.
   func answerAllUnavailable(_ session: SessionPointer) {
     var number = session.pointee.firstPending
@@ -159,6 +172,15 @@ extension Edge {
       // A report that comes after `unavailable` was said is too late: the event itself is handed then.
       !pendings[number].pointee.isIndefinite
     else { return }
+    if configuration.isClustered, report.seq <= pendings[number].pointee.position {
+      // The log lost what it had acknowledged, and gave its place to this record.
+      let position = pendings[number].pointee.position
+      actions.append(
+        .stop(
+          partition: partition(of: chat(ofPending: number)),
+          .reportBelowPosition(seq: report.seq, position: position)))
+      return answerUnavailable(session, number, mayHappen: true)
+    }
     answerDone(session, number, seq: report.seq, time: report.time)
   }
 
@@ -191,7 +213,7 @@ extension Edge {
 
   /// The session a record came from, if it is of this server's epoch and still here.
   func find(_ origin: Origin) -> SessionPointer? {
-    guard origin.epoch == configuration.epoch, origin.session.shard == configuration.shard else { return nil }
+    guard isOfThisServer(origin.epoch), origin.session.shard == configuration.shard else { return nil }
     return find(origin.session)
   }
 
@@ -225,6 +247,7 @@ extension Edge {
       guard session.pointee.isWatched else { continue }
       watched.append(Watch(session: watch.session, at: tick + 1000))
     }
+    doubtSilence()
     let again = retries
     retries.removeAll(keepingCapacity: true)
     for retry in again { tryAgain(retry) }

@@ -130,7 +130,7 @@ extension Edge {
     _ text: UnsafeRawBufferPointer
   ) -> Bool {
     guard case .room = chat.name else { return true }
-    if membership(of: session.pointee.user, in: chat.bytes) != nil { return true }
+    if tick <= leaseUntil, membership(of: session.pointee.user, in: chat.bytes) != nil { return true }
     let user = userNames.bytes(session.pointee.user)
     ask(
       .confirm(session.pointee.id, frame: Array(text)),
@@ -237,12 +237,14 @@ extension Edge {
       return refuse(session, .busy, id: id, refusal(.busy), retry: 1000)
     }
     let number = addPending(session, pending, id: id, chat: chat)
+    let partition = partition(of: chat)
+    pendings[session.pointee.lastPending].pointee.position = partitions[Int(partition)].position
     counters.sends += 1
     appendCount += 1
     AppendCodec.encode(
       Append(
-        partition: partition(of: chat), kind: kind, isRepeat: isRepeat,
-        origin: Origin(epoch: configuration.epoch, session: session.pointee.id, request: number),
+        partition: partition, kind: kind, isRepeat: isRepeat,
+        origin: Origin(epoch: epoch, session: session.pointee.id, request: number),
         time: wall, chat: chat, from: user, device: device, id: id, body: body),
       into: &appends)
   }

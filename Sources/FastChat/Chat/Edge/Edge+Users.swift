@@ -64,6 +64,7 @@ extension Edge {
     users[user].pointee.firstMembership = number
     entry.pointee.members![Int(entry.pointee.memberCount)] = number
     entry.pointee.memberCount += 1
+    if entry.pointee.memberCount == 1 { listen(chat) }
   }
 
   func removeMembership(_ number: Int32) {
@@ -84,6 +85,7 @@ extension Edge {
     entry.pointee.members![Int(membership.place)] = moved
     memberships[moved].pointee.place = membership.place
     memberships.remove(number)
+    if entry.pointee.memberCount == 0 { unlisten(membership.chat) }
     releaseChat(membership.chat)
   }
 

@@ -100,6 +100,16 @@ public final class Edge {
   var currentOffset = 0
   /// The batch that the last input came to the end of: its deliveries point into it until the next one.
   var finished: Batch?
+  /// This start of the server, or its coming back after a lost inbox, and those before it.
+  var epoch: Epoch
+  var pastEpochs: [Epoch] = []
+  /// Sessions and rooms are not known to stand in the directory: nothing of it counts before
+  /// `registeredAgain`.
+  var isRegistrationDoubted = false
+  /// The primaries of the last registration.
+  var directories: [DirectoryID] = []
+  /// What is remembered of members authorises until then.
+  var leaseUntil: Tick = .max
   /// Batches may wait that were held.
   var canResume = false
 
@@ -127,9 +137,11 @@ public final class Edge {
   public init(_ configuration: Configuration, view: ViewID, directory: DirectoryID, applied: [Seq]) {
     precondition(configuration.epoch != 0 && applied.count == Int(configuration.partitions))
     self.configuration = configuration
+    epoch = configuration.epoch
     limits = configuration.limits
     userNames = NameTable(seed: configuration.hashSeed)
     chatNames = NameTable(seed: ~configuration.hashSeed)
+    directories = [directory]
     partitions = applied.map { PartitionState(position: $0, view: view, directories: [directory]) }
   }
 
@@ -138,12 +150,16 @@ public final class Edge {
   public init(_ configuration: Configuration) {
     precondition(configuration.epoch != 0 && configuration.isClustered)
     self.configuration = configuration
+    epoch = configuration.epoch
     limits = configuration.limits
     userNames = NameTable(seed: configuration.hashSeed)
     chatNames = NameTable(seed: ~configuration.hashSeed)
+    isRegistrationDoubted = true
+    leaseUntil = .min
     partitions = (0..<configuration.partitions).map { _ in
-      PartitionState(position: -1, view: 0, directories: [])
+      PartitionState(position: PartitionState.nowhere, view: 0, directories: [])
     }
+    for p in partitions.indices { partitions[p].doubt = .registration }
   }
 
   /// How many actions wait, and each of them: without handing out the array, which would be counted.

@@ -5,10 +5,21 @@ struct PartitionState {
   /// The ids that this shard took in its last answer to a doubt.
   var view: ViewID
   var directories: [DirectoryID]
-  /// The tag of the recent list that is being read to end a doubt; nil where there is none.
-  var doubt: UInt64?
-  /// Batches that came meanwhile.
+  var doubt = Doubt.none
+  /// Answers to questions up to this tag are of before the last doubt ended: they are only asked again.
+  var answered: UInt64 = 0
+  /// When the last doubt ended: one that begins at once again waits a little.
+  var answeredAt: Tick = -1
+  /// Batches that came during a doubt.
   var held: [Batch] = []
+  /// When the last batch came.
+  var heardAt: Tick = 0
+  /// Where the log ends, as far as the broker was asked.
+  var end = LogEnd()
+  /// Sessions with something to read here that wait for the end of the doubt.
+  var waiting: [SessionID] = []
+  /// A recent list did not reach back: the chats of all users here are being listed.
+  var relisting: Relisting?
   /// Listeners, and sessions, that are ahead of the position, to be looked at when it moves.
   var ahead: [ListenerKey] = []
   var aheadSessions: [SessionID] = []
@@ -16,11 +27,54 @@ struct PartitionState {
   /// Batches that are held during a doubt; past it they are dropped and the doubt begins again.
   static let heldBatches = 256
 
+  enum Doubt: Equatable {
+    case none
+    /// Until this server is registered again.
+    case registration
+    /// Until the next look at the deadlines, when the recent list is read again.
+    case waiting
+    /// Until the recent list is read, under this tag.
+    case reading(tag: UInt64)
+    /// Until the chats of all users here are listed.
+    case relisting
+  }
+
+  /// The server has just started: it stands nowhere before the view was read.
+  static let nowhere: Seq = -1
+
   init(position: Seq, view: ViewID, directories: [DirectoryID]) {
     self.position = position
     self.view = view
     self.directories = directories
   }
+}
+
+/// The end of a partition's log as its broker told it. A broker that has just taken over may stand too low
+/// for a moment, so the answers of a while are taken together.
+struct LogEnd {
+  /// The highest end told since, and when the first and the last of these answers came.
+  var highest: Seq = -1
+  var since: Tick = 0
+  var last: Tick = 0
+  /// When it was asked last.
+  var asked: Tick = 0
+
+  /// Answers further apart than this do not belong together.
+  static let gapMilliseconds: Int64 = 15_000
+  /// One question at a time, and not more often than this.
+  static let pauseMilliseconds: Int64 = 1_000
+}
+
+/// All users here, whose chats are listed since a recent list did not reach back (DESIGN section 5, step 3).
+struct Relisting {
+  /// What that list said.
+  var applied: Seq
+  var view: ViewID
+  /// Those still to be asked about, and questions under way.
+  var users: [[UInt8]]
+  var underWay = 0
+
+  static let atOnce = 64
 }
 
 /// What a question to the view was asked for.
@@ -35,6 +89,8 @@ enum ViewRead {
   /// Whether the session's user may do what the frame asks for, which waits meanwhile.
   case confirm(SessionID, frame: [UInt8])
   case recent(partition: Int32)
+  /// A local user's chats, where the recent list of a doubt did not reach back.
+  case relist(partition: Int32, user: [UInt8])
 }
 
 /// A read to be tried again a little later.

@@ -110,6 +110,10 @@ struct ChatEntry: BitwiseCopyable {
   var members: UnsafeMutablePointer<Int32>?
   var memberCount: Int32 = 0
   var memberCapacity: Int32 = 0
+  /// Of a room in a cluster: registrations asked for and not answered, and the last question to the view
+  /// before the last answer; -1 where it is not registered.
+  var registrationsAsked: Int32 = 0
+  var registeredAfter: Int64 = -1
 }
 
 /// A session in one of its chats where it is not live (DESIGN section 5, "Positions and listeners").
@@ -134,6 +138,8 @@ struct Listener: BitwiseCopyable {
   /// The number of the read under way, 0 if none: an answer with another number is stale.
   var read: UInt64 = 0
   var countsForLive: Bool
+  /// The room was registered when that read was issued, or needs not be.
+  var isRegistered = true
   /// The last own event that was read is a removal: nothing is handed until the next own join.
   var isRemoved = false
   var nextOfSession = Session.none
@@ -160,6 +166,8 @@ struct Pending: BitwiseCopyable {
   /// Answered `unavailable`: it may still happen, and is handed then.
   var isIndefinite = false
   var deadline: Tick
+  /// Where the shard stood in the chat's partition when the record was handed over.
+  var position: Seq = 0
   var next = Session.none
   var idCount: UInt8 = 0
   var chatCount: UInt8 = 0
