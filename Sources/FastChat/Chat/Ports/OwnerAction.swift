@@ -22,13 +22,14 @@ public enum OwnerAction {
   /// Begin reading, under a new number: `received` brings its records in order. What was read under
   /// another number is not handed in any more.
   case readLog(reading: UInt64, from: LogPlace)
-  /// Hand in no more records before `resumeLog`.
+  /// Hand in no more records, and no more rows of the state topic, before `resumeLog`. `readLog` and
+  /// `readState` resume too.
   case pauseLog
   case resumeLog
   /// Ask the broker where the log ends; answered by `logEnded`.
   case askLogEnd(tag: UInt64)
-  /// Ask where the log begins now that retention has taken its part; answered by `windowBegins`. `time` is
-  /// the window's beginning.
+  /// Ask for the first record that the log took at `time` or later and that is still there; answered by
+  /// `windowBegins` with its seq, or the one behind the log's end where there is none.
   case askWindow(tag: UInt64, time: WallTime)
 
   // To the state topic.

@@ -1,6 +1,6 @@
 /// What an owner asks of the directory once a batch stands in the view.
 
-/// Who listens to what a batch brought: each name once.
+/// Who listens to what a batch brought: each name once, rooms by their chat ids.
 public struct LookUp: Sendable, Equatable {
   public var users: [[UInt8]] = []
   public var rooms: [[UInt8]] = []

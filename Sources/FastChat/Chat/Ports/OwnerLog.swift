@@ -30,9 +30,11 @@ public struct StateRow: Sendable, Equatable {
   public enum Value: Sendable, Equatable {
     /// Key `<chat>\n<user>`. Role `.none`: not a member any more since `seq`.
     case member(user: [UInt8], role: Role)
-    /// Key `<chat>`: the seq of the chat's last event is the row's. `room`: its properties as JSON, empty
-    /// for a direct chat.
+    /// Key `<chat>`, of a room: its properties as JSON, from the `create` that the row's seq is of.
     case chat(room: [UInt8])
+    /// Key `<chat>\n#`, of a direct chat or a room: its last event is the row's seq. A key of its own, since
+    /// an owner knows the head of a room that it did not see created, but not its properties.
+    case head
     /// Key `<chat>\n#<seq>`.
     case outcome(Outcome, role: Role)
     /// A tombstone of an outcome that left the window.
@@ -63,6 +65,9 @@ public enum StopReason: Sendable, Equatable {
 
 /// What two records at the same place of a log are told apart by: FNV-1a over (from, device, id, time).
 public enum RecordHash {
+  /// Of a record that is not ours: it cannot be told apart from another such one.
+  public static let foreign: UInt64 = 1
+
   public static func of(_ record: borrowing Append) -> UInt64 {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     func take(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
