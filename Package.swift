@@ -52,7 +52,8 @@ let package = Package(
       name: "Embedded", dependencies: ["CSQLite", "Chat", "JSON"], path: "Sources/FastChat/Embedded",
       swiftSettings: strict),
     .target(
-      name: "Redis", dependencies: ["Chat", "JSON"], path: "Sources/FastChat/Redis", swiftSettings: strict),
+      name: "Redis", dependencies: ["Chat", "JSON"], path: "Sources/FastChat/Redis",
+      resources: [.embedInCode("Scripts")], swiftSettings: strict),
 
     // Floor 4.
     .target(

@@ -1,0 +1,156 @@
+public import Chat
+
+/// What owners and registrars ask of the directory (DESIGN sections 5, "Leases", and 7).
+extension RedisCommand {
+  /// The sessions of a user; answered for all names of a `LookUp` by `LookedUp(tag:_:replies:primaries:)`.
+  public static func sessions(ofUser user: [UInt8]) -> RedisCommand {
+    var command = RedisCommand(plain: "HGETALL")
+    command.add(RedisKeys.sessions(ofUser: user))
+    return command
+  }
+
+  /// The servers with members of a room online.
+  public static func servers(ofRoom room: [UInt8], partitions: Int32) -> RedisCommand {
+    var command = RedisCommand(plain: "HGETALL")
+    command.add(RedisKeys.servers(ofRoom: room, partitions: partitions))
+    return command
+  }
+
+  /// One command for each user, then one for each room. Each goes to the primary of its `slot`, and behind
+  /// the last one there follows `readDirectory`.
+  public static func lookUp(_ lookUp: LookUp, partitions: Int32) -> [RedisCommand] {
+    lookUp.users.map { sessions(ofUser: $0) }
+      + lookUp.rooms.map { servers(ofRoom: $0, partitions: partitions) }
+  }
+
+  /// What the primary is called; answered by `DirectoryID(reply:)`.
+  public static var readDirectory: RedisCommand {
+    var command = RedisCommand(plain: "INFO")
+    command.add("replication")
+    return command
+  }
+
+  // MARK: Leases
+
+  /// Takes the lease where nobody holds it, this epoch does, or its holder is `replacing`; answered by
+  /// `LeaseAnswer(reply:)`.
+  public static func takeLease(
+    server: String, _ holder: LeaseHolder, replacing: LeaseHolder?,
+    milliseconds: Int64 = Limits.leaseMilliseconds
+  ) -> RedisCommand {
+    var command = RedisCommand(.takeLease, keys: 2)
+    command.add(RedisKeys.lease(server))
+    command.add(RedisKeys.allServers)
+    command.add(server)
+    command.add(holder.text)
+    command.add(replacing?.text ?? "")
+    command.add(milliseconds)
+    return command
+  }
+
+  /// Answered by `LeaseAnswer(reply:)`.
+  public static func renewLease(
+    server: String, _ epoch: Epoch, milliseconds: Int64 = Limits.leaseMilliseconds
+  ) -> RedisCommand {
+    var command = RedisCommand(.renewLease)
+    command.add(RedisKeys.lease(server))
+    command.add(epoch)
+    command.add(milliseconds)
+    return command
+  }
+
+  /// Gives it up, where it is this epoch's; answered by a number.
+  public static func dropLease(server: String, _ epoch: Epoch) -> RedisCommand {
+    var command = RedisCommand(.dropLease)
+    command.add(RedisKeys.lease(server))
+    command.add(epoch)
+    return command
+  }
+
+  /// Answered by `LeasesRead(tag:reply:)`.
+  public static var readLeases: RedisCommand {
+    var command = RedisCommand(.readLeases)
+    command.add(RedisKeys.allServers)
+    return command
+  }
+
+  // MARK: Sessions and rooms
+
+  /// One command for each user among the entries; answered by `[SessionRegistered](reply:)`.
+  public static func registerSessions(server: ServerEpoch, _ entries: [SessionEntry]) -> [RedisCommand] {
+    byUser(entries).map { user, entries in
+      var command = RedisCommand(.registerSessions)
+      command.add(RedisKeys.sessions(ofUser: user))
+      command.add(server.server)
+      command.add(server.epoch)
+      for entry in entries {
+        command.add(entry.session.raw)
+        command.add(entry.device)
+        if let time = entry.helloAt { command.add(time) } else { command.add("") }
+      }
+      return command
+    }
+  }
+
+  /// One command for each user among the entries; answered by a number. Entries of other epochs stay.
+  public static func removeSessions(server: ServerEpoch, _ entries: [SessionEntry]) -> [RedisCommand] {
+    byUser(entries).map { user, entries in
+      var command = RedisCommand(.removeSessions)
+      command.add(RedisKeys.sessions(ofUser: user))
+      command.add(server.server)
+      command.add(server.epoch)
+      for entry in entries { command.add(entry.session.raw) }
+      return command
+    }
+  }
+
+  /// The entries of each user, users in the order in which they first stand there.
+  private static func byUser(_ entries: [SessionEntry]) -> [(user: [UInt8], entries: [SessionEntry])] {
+    var groups: [(user: [UInt8], entries: [SessionEntry])] = []
+    var places: [[UInt8]: Int] = [:]
+    for entry in entries {
+      if let place = places[entry.user] {
+        groups[place].entries.append(entry)
+      } else {
+        places[entry.user] = groups.count
+        groups.append((entry.user, [entry]))
+      }
+    }
+    return groups
+  }
+
+  /// Answered by a number.
+  public static func registerRoom(_ room: [UInt8], server: ServerEpoch, partitions: Int32) -> RedisCommand {
+    var command = RedisCommand(plain: "HSET")
+    command.add(RedisKeys.servers(ofRoom: room, partitions: partitions))
+    command.add(server.server)
+    command.add(server.epoch)
+    return command
+  }
+
+  /// Removes the entry where it is this server's and epoch's, compared in the same step; answered by a
+  /// number.
+  public static func removeRoom(_ room: [UInt8], server: ServerEpoch, partitions: Int32) -> RedisCommand {
+    var command = RedisCommand(.removeRoom)
+    command.add(RedisKeys.servers(ofRoom: room, partitions: partitions))
+    command.add(server.server)
+    command.add(server.epoch)
+    return command
+  }
+}
+
+extension LeaseHolder {
+  /// As a lease holds it: `epoch:process:boot:host`. A host may have colons in its name.
+  public var text: String { "\(epoch):\(process):\(boot):\(host)" }
+
+  init?(_ text: some Sequence<UInt8>) {
+    let parts = Array(text).split(
+      separator: UInt8(ascii: ":"), maxSplits: 3, omittingEmptySubsequences: false)
+    guard parts.count == 4, let epoch = Epoch(String(decoding: parts[0], as: UTF8.self)),
+      let process = Int64(String(decoding: parts[1], as: UTF8.self))
+    else { return nil }
+    self.init(
+      epoch: epoch, host: String(decoding: parts[3], as: UTF8.self),
+      boot: String(decoding: parts[2], as: UTF8.self), process: process)
+  }
+}

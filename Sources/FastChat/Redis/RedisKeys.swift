@@ -1,0 +1,23 @@
+import Chat
+
+/// The keys of DESIGN section 7 that commands name. A script makes the other keys of its partition itself,
+/// by the prefix of the one it is given: they share its hash tag, and so its slot.
+enum RedisKeys {
+  /// `fc:{p17}:view`
+  static func view(_ partition: Int32) -> String { "fc:{p\(partition)}:view" }
+
+  /// `fc:{p17}:s:<room>`
+  static func servers(ofRoom room: [UInt8], partitions: Int32) -> String {
+    let partition = room.withUnsafeBytes { Partition.of($0, count: partitions) }
+    return "fc:{p\(partition)}:s:" + String(decoding: room, as: UTF8.self)
+  }
+
+  /// `fc:{u:<user>}:d`
+  static func sessions(ofUser user: [UInt8]) -> String { "fc:{u:\(String(decoding: user, as: UTF8.self))}:d" }
+
+  /// `fc:{srv}:<server>`
+  static func lease(_ server: String) -> String { "fc:{srv}:\(server)" }
+
+  /// `fc:{srv}:all`
+  static let allServers = "fc:{srv}:all"
+}
