@@ -92,7 +92,7 @@ extension RedisCommand {
     return command
   }
 
-  /// Members and chats; outcomes among the rows are for the replay, which gives them with its records.
+  /// Members, rooms and heads; outcomes among the rows are for the replay, which gives them with its records.
   /// Answered by `RebuildAnswer(tag:reply:)`.
   public static func restore(_ request: RestoreRequest) -> RedisCommand {
     var command = RedisCommand(.restore, texts: 3 + 5 * request.rows.count, bytes: 96 * request.rows.count)
@@ -108,11 +108,17 @@ extension RedisCommand {
         command.add(user)
         command.add(Int64(role.rawValue))
       case .chat(let room):
-        command.add("chat")
+        command.add("room")
         command.add(row.chat)
         command.add(row.seq)
         command.add("")
         room.withUnsafeBytes { command.add(room: $0) }
+      case .head:
+        command.add("head")
+        command.add(row.chat)
+        command.add(row.seq)
+        command.add("")
+        command.add("")
       case .outcome, .forgottenOutcome: continue
       }
     }

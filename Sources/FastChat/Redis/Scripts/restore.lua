@@ -1,11 +1,12 @@
 #!lua
 -- Restores rows of the state topic in a view that is being rebuilt. What the view knows from a higher seq
--- stays. Refused where the view has another id, or has its `applied` already: it may have gone on from there.
+-- stays; a room's head is at least its creation. Refused where the view has another id, or has its `applied` already: it may have gone on from there.
 --
 -- KEYS[1]  fc:{pN}:view; the partition's other keys begin with what stands before "view"
 -- ARGV     view id; with the last rows the `applied` at which the replay begins, else empty;
 --          then of each row: "member", chat, seq, user, role (0: removed)
---                        or: "chat", chat, seq of its head, "", room properties (empty for a direct chat)
+--                        or: "room", chat, seq of its creation, "", its properties
+--                        or: "head", chat, seq of its last event, "", ""
 -- Reply    1; or 0, id, applied, hash, append time, until
 local call, match = redis.call, string.match
 local view = KEYS[1]
