@@ -135,7 +135,7 @@ extension Edge {
     beginInput()
     guard let end else { return }
     let p = Int(partition)
-    if tick - partitions[p].end.last > LogEnd.gapMilliseconds {
+    if partitions[p].end.highest < 0 || tick - partitions[p].end.last > LogEnd.gapMilliseconds {
       partitions[p].end.since = tick
       partitions[p].end.highest = end
     }

@@ -27,13 +27,13 @@ public final class Edge {
     public var limits: Limits
     /// One server among others: rooms are registered, silence is a doubt, and what is remembered authorises
     /// only while the lease holds.
-    public var isClustered = false
+    public var isClustered: Bool
     /// Keys the tables of names, so that clients cannot choose names that collide.
     public var hashSeed: UInt64
 
     public init(
       shard: Int, epoch: UInt64, log: String, server: String, partitions: Int32, limits: Limits,
-      hashSeed: UInt64
+      isClustered: Bool = false, hashSeed: UInt64
     ) {
       self.shard = shard
       self.epoch = epoch
@@ -41,6 +41,7 @@ public final class Edge {
       self.server = server
       self.partitions = partitions
       self.limits = limits
+      self.isClustered = isClustered
       self.hashSeed = hashSeed
     }
   }
