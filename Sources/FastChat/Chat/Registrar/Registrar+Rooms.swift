@@ -1,0 +1,150 @@
+struct RoomRecord {
+  var chat: [UInt8]
+  var state = EntryState.waiting
+  var isOwed = false
+  /// Shards with listeners of the room.
+  var listening = ShardSet()
+  /// Of these, who has not been told yet that the room is registered.
+  var waiting = ShardSet()
+  /// Since when nobody listens.
+  var emptySince: Tick?
+  /// It stands in `emptied`.
+  var isWatched = false
+  /// A removal that was given up may take effect until then.
+  var removalMayComeUntil: Tick = .min
+
+  init(chat: [UInt8]) { self.chat = chat }
+}
+
+extension Registrar {
+  // MARK: Inputs
+
+  /// The shard has a listener of the room: it is told `.roomRegistered` once an owner finds this server
+  /// there.
+  public func listen(shard: Int, chat: [UInt8]) {
+    guard phase != .over else { return }
+    var record: RoomRecord
+    if let known = rooms[chat] {
+      record = known
+    } else {
+      record = RoomRecord(chat: chat)
+      roomQueue.append(chat)
+    }
+    record.emptySince = nil
+    record.listening.insert(shard)
+    if record.state == .registered, !isDoubted {
+      actions.append(.tell(shard: shard, .roomRegistered(chat: chat)))
+    } else {
+      record.waiting.insert(shard)
+    }
+    rooms[chat] = record
+    advance()
+  }
+
+  /// The shard has no listener of the room any more. What it was not told yet it is not told.
+  public func unlisten(shard: Int, chat: [UInt8]) {
+    guard phase != .over, var record = rooms[chat], record.listening.contains(shard) else { return }
+    record.listening.remove(shard)
+    record.waiting.remove(shard)
+    if record.listening.isEmpty {
+      record.emptySince = tick
+      watch(&record)
+    }
+    rooms[chat] = record
+  }
+
+  // MARK: Registering
+
+  func nextRooms() -> [[UInt8]] {
+    var chats: [[UInt8]] = []
+    while chats.count < Self.entriesAtOnce, let chat = roomQueue.popFirst() {
+      guard var record = rooms[chat], record.state == .waiting else { continue }
+      guard record.removalMayComeUntil <= tick else {
+        delayedRooms.append(chat)
+        continue
+      }
+      record.state = .underWay
+      rooms[chat] = record
+      chats.append(chat)
+    }
+    return chats
+  }
+
+  func isRegistered(_ chat: [UInt8], by request: EntryRequest) {
+    guard var record = rooms[chat], record.state == .underWay else { return }
+    guard request.generation == generation else { return queue(chat) }
+    if record.isOwed {
+      record.isOwed = false
+      owed -= 1
+    }
+    record.state = .answered
+    rooms[chat] = record
+    answered.append(.room(chat))
+  }
+
+  func queue(_ chat: [UInt8]) {
+    rooms[chat]?.state = .waiting
+    roomQueue.append(chat)
+  }
+
+  // MARK: Removal
+
+  /// Rooms that nobody listened to for a while.
+  func removeEmptyRooms() {
+    guard phase == .standing else { return }
+    while let (chat, since) = emptied.first, tick - since >= Self.roomLingerMilliseconds {
+      _ = emptied.popFirst()
+      guard var record = rooms[chat] else { continue }
+      record.isWatched = false
+      if let since = record.emptySince {
+        if record.state == .registered, tick - since >= Self.roomLingerMilliseconds {
+          roomRemovals.append(chat)
+        } else {
+          // Somebody listened meanwhile, or its registration is under way.
+          record.emptySince = record.state == .registered ? since : tick
+          watch(&record)
+        }
+      }
+      rooms[chat] = record
+    }
+  }
+
+  private func watch(_ record: inout RoomRecord) {
+    guard !record.isWatched, let since = record.emptySince else { return }
+    record.isWatched = true
+    emptied.append((record.chat, since: since))
+  }
+
+  /// From here on the rooms count as not registered.
+  func nextRoomRemovals() -> [[UInt8]] {
+    var chats: [[UInt8]] = []
+    while chats.count < Self.entriesAtOnce, let chat = roomRemovals.popFirst() {
+      guard var record = rooms[chat] else { continue }
+      if record.state != .removing {
+        // Somebody listens again, or a pass is registering it anew, which looks at it afterwards.
+        guard record.emptySince != nil else { continue }
+        guard record.state == .registered, !isDoubted else {
+          watch(&record)
+          rooms[chat] = record
+          continue
+        }
+        record.state = .removing
+        rooms[chat] = record
+      }
+      chats.append(chat)
+    }
+    return chats
+  }
+
+  func areRemoved(_ chats: [[UInt8]]) {
+    for chat in chats {
+      guard let record = rooms[chat], record.state == .removing else { continue }
+      if record.listening.isEmpty { rooms[chat] = nil } else { queue(chat) }
+    }
+  }
+
+  func removalFailed(_ chat: [UInt8], mayBeLateUntil: Tick) {
+    rooms[chat]?.removalMayComeUntil = mayBeLateUntil
+    roomRemovals.append(chat)
+  }
+}
