@@ -6,9 +6,19 @@ public enum EventWriter {
   public static func message(
     _ record: borrowing Append, seq: Seq, prev: Seq, into buffer: inout ByteBuffer
   ) {
+    messageHead(chat: record.chat, seq: seq, into: &buffer)
+    buffer.append(decimal: prev)
+    messageTail(record, into: &buffer)
+  }
+
+  /// What stands before the decimal of `prev`, where somebody else knows it.
+  static func messageHead(chat: UnsafeRawBufferPointer, seq: Seq, into buffer: inout ByteBuffer) {
     buffer.append("{\"type\":\"message\",\"chat\":\"")
-    buffer.append(record.chat)
-    place(seq: seq, prev: prev, into: &buffer)
+    place(chat: chat, seq: seq, into: &buffer)
+  }
+
+  /// What stands behind it.
+  static func messageTail(_ record: borrowing Append, into buffer: inout ByteBuffer) {
     buffer.append(",\"from\":\"")
     buffer.append(record.from)
     buffer.append("\",\"id\":\"")
@@ -25,9 +35,19 @@ public enum EventWriter {
     chat: UnsafeRawBufferPointer, seq: Seq, prev: Seq, user: UnsafeRawBufferPointer, role: Role,
     by: UnsafeRawBufferPointer, into buffer: inout ByteBuffer
   ) {
+    memberHead(chat: chat, seq: seq, into: &buffer)
+    buffer.append(decimal: prev)
+    memberTail(user: user, role: role, by: by, into: &buffer)
+  }
+
+  static func memberHead(chat: UnsafeRawBufferPointer, seq: Seq, into buffer: inout ByteBuffer) {
     buffer.append("{\"type\":\"member\",\"chat\":\"")
-    buffer.append(chat)
-    place(seq: seq, prev: prev, into: &buffer)
+    place(chat: chat, seq: seq, into: &buffer)
+  }
+
+  static func memberTail(
+    user: UnsafeRawBufferPointer, role: Role, by: UnsafeRawBufferPointer, into buffer: inout ByteBuffer
+  ) {
     buffer.append(",\"user\":\"")
     buffer.append(user)
     if let name = role.name {
@@ -54,10 +74,10 @@ public enum EventWriter {
     return Array(buffer.bytes)
   }
 
-  private static func place(seq: Seq, prev: Seq, into buffer: inout ByteBuffer) {
+  private static func place(chat: UnsafeRawBufferPointer, seq: Seq, into buffer: inout ByteBuffer) {
+    buffer.append(chat)
     buffer.append("\",\"seq\":")
     buffer.append(decimal: seq)
     buffer.append(",\"prev\":")
-    buffer.append(decimal: prev)
   }
 }
