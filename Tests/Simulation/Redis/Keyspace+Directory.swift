@@ -1,0 +1,163 @@
+import Chat
+import Redis
+
+/// The scripts and commands of the directory.
+extension Keyspace {
+  // MARK: Leases
+
+  private mutating func lease(_ texts: CommandTexts, now: WallTime) -> (server: String, lease: Lease?) {
+    let server = texts.tail(0, from: "fc:{srv}:".utf8.count)
+    if let lease = leases[server], now > lease.expires { leases[server] = nil }
+    return (server, leases[server])
+  }
+
+  private static func epoch(_ lease: [UInt8]) -> ArraySlice<UInt8> {
+    lease.prefix { $0 != UInt8(ascii: ":") }
+  }
+
+  /// `take-lease.lua`
+  mutating func takeLease(_ texts: CommandTexts, now: WallTime) -> RedisReply {
+    servers.insert(texts.string(2))
+    let (server, lease) = lease(texts, now: now)
+    let new = texts.array(3)
+    if let lease, lease.text != texts.array(4), Self.epoch(lease.text) != Self.epoch(new) {
+      return .bytes(lease.text)
+    }
+    leases[server] = Lease(text: new, expires: now + texts.number(5))
+    return .integer(1)
+  }
+
+  /// `renew-lease.lua`
+  mutating func renewLease(_ texts: CommandTexts, now: WallTime) -> RedisReply {
+    let (server, lease) = lease(texts, now: now)
+    guard let lease else { return .null }
+    guard Self.epoch(lease.text).elementsEqual(texts[1]) else { return .bytes(lease.text) }
+    leases[server]!.expires = now + texts.number(2)
+    return .integer(1)
+  }
+
+  /// `drop-lease.lua`
+  mutating func dropLease(_ texts: CommandTexts, now: WallTime) -> RedisReply {
+    let (server, lease) = lease(texts, now: now)
+    guard let lease, Self.epoch(lease.text).elementsEqual(texts[1]) else { return .integer(0) }
+    leases[server] = nil
+    return .integer(1)
+  }
+
+  /// `read-leases.lua`
+  func readLeases(primary: [UInt8], now: WallTime) -> RedisReply {
+    var reply: [RedisReply] = [.bytes(primary)]
+    for server in servers.sorted() {
+      guard let lease = leases[server], now <= lease.expires else { continue }
+      reply.append(.text(server))
+      reply.append(.bytes(lease.text))
+    }
+    return .array(reply)
+  }
+
+  // MARK: Sessions
+
+  private static func user(_ texts: CommandTexts, key: Int) -> String {
+    let text = texts.tail(key, from: "fc:{u:".utf8.count)
+    return String(text.dropLast("}:d".count))
+  }
+
+  /// `register-sessions.lua`
+  mutating func registerSessions(_ texts: CommandTexts, now: WallTime) -> RedisReply {
+    let user = Self.user(texts, key: 0)
+    let (server, epoch) = (texts.string(1), texts.id(2))
+    var rows = sessions[user] ?? [:]
+    var reply: [RedisReply] = []
+    for place in stride(from: 3, to: texts.count, by: 3) {
+      let session = texts.string(place)
+      let device = texts.string(place + 1)
+      let field = server + ":" + session
+      let others = rows.filter { $0.key != field && $0.value.device == device }
+      let newest = others.values.map(\.helloAt).max() ?? 0
+      var hello = texts.optionalNumber(place + 2)
+      if hello == nil, let own = rows[field], own.epoch == epoch, own.device == device { hello = own.helloAt }
+      let time = hello ?? max(now, newest + 1)
+      let isOutdated = newest >= time
+      var replaced: [RedisReply] = []
+      if isOutdated {
+        rows[field] = nil
+      } else {
+        for (name, row) in others.sorted(by: { $0.key < $1.key }) {
+          let number = String(name.drop { $0 != ":" }.dropFirst())
+          replaced.append(.array([.text(row.server), .text(row.epoch), .text(number)]))
+          rows[name] = nil
+        }
+        rows[field] = SessionRow(server: server, epoch: epoch, device: device, helloAt: time)
+      }
+      reply.append(
+        .array([.text(session), .integer(time), .integer(isOutdated ? 1 : 0), .array(replaced)]))
+    }
+    sessions[user] = rows.isEmpty ? nil : rows
+    return .array(reply)
+  }
+
+  /// `remove-sessions.lua`
+  mutating func removeSessions(_ texts: CommandTexts) -> RedisReply {
+    let user = Self.user(texts, key: 0)
+    let (server, epoch) = (texts.string(1), texts.id(2))
+    var rows = sessions[user] ?? [:]
+    var removed: Int64 = 0
+    for place in 3..<max(3, texts.count) {
+      let field = server + ":" + texts.string(place)
+      guard let row = rows[field], row.epoch == epoch else { continue }
+      rows[field] = nil
+      removed += 1
+    }
+    sessions[user] = rows.isEmpty ? nil : rows
+    return .integer(removed)
+  }
+
+  // MARK: Rooms
+
+  /// Partition and room of a key `fc:{pN}:s:<room>`.
+  private static func room(_ texts: CommandTexts, key: Int) -> (partition: Int32, room: String) {
+    let place = texts[key].firstIndex(of: UInt8(ascii: "}"))! + "}:s:".utf8.count
+    return (texts.partition(ofKey: key), texts.tail(key, from: place))
+  }
+
+  /// `HSET`
+  mutating func registerRoom(_ texts: CommandTexts) -> RedisReply {
+    let (partition, room) = Self.room(texts, key: 1)
+    let chat = partitions[partition, default: PartitionSpace()].chat(room)
+    let before = partitions[partition]!.chats[chat].servers.updateValue(texts.id(3), forKey: texts.string(2))
+    return .integer(before == nil ? 1 : 0)
+  }
+
+  /// `remove-room.lua`
+  mutating func removeRoom(_ texts: CommandTexts) -> RedisReply {
+    let (partition, room) = Self.room(texts, key: 0)
+    let server = texts.string(1)
+    guard let chat = partitions[partition]?.chatPlaces[room],
+      partitions[partition]!.chats[chat].servers[server] == texts.id(2)
+    else { return .integer(0) }
+    partitions[partition]!.chats[chat].servers[server] = nil
+    return .integer(1)
+  }
+
+  /// `HGETALL` of a user's sessions, or of a room's servers.
+  func allFields(_ texts: CommandTexts) -> RedisReply {
+    var reply: [RedisReply] = []
+    if texts[1].starts(with: "fc:{u:".utf8) {
+      for (field, row) in (sessions[Self.user(texts, key: 1)] ?? [:]).sorted(by: { $0.key < $1.key }) {
+        reply += [.text(field), .text(row.text)]
+      }
+    } else {
+      let (partition, room) = Self.room(texts, key: 1)
+      guard let space = partitions[partition], let chat = space.chatPlaces[room] else { return .array([]) }
+      for (server, epoch) in space.chats[chat].servers.sorted(by: { $0.key < $1.key }) {
+        reply += [.text(server), .text(epoch)]
+      }
+    }
+    return .array(reply)
+  }
+}
+
+extension Keyspace.SessionRow {
+  /// As the directory holds it.
+  var text: String { "\(server):\(epoch):\(device):\(helloAt)" }
+}
