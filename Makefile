@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build run test conformance kills bench lint format docs clean packages-run packages-test
+.PHONY: help build run test conformance kills sim bench lint format docs clean packages-run packages-test
 
 # Flags for `make run` and `make bench`: make run ARGS="--listen 127.0.0.1:9000"
 ARGS ?=
@@ -31,6 +31,10 @@ conformance: build packages-test ## Run all 517 Autobahn cases on both backends
 
 kills: build packages-test ## Kill the server 50 times under load and look for what was lost
 	FASTCHAT_KILLS=50 FASTCHAT_BINARY=$(CURDIR)/.build/release/fastchat swift test --filter LedgerTests
+
+sim: packages-test ## Run simulated clusters (SEEDS=1000; ARGS="--faults kill,freeze")
+	$(RELEASE) --product fastchat-sim
+	.build/release/fastchat-sim --seeds $(or $(SEEDS),1000) $(ARGS)
 
 bench: packages-test ## Run the benchmarks beside their floors (12 minutes; ARGS="--only echo")
 	Benchmarks/bench $(ARGS)
