@@ -132,10 +132,10 @@ extension Registrar {
       case .room(let chat):
         guard var record = rooms[chat], record.state == .answered else { continue }
         record.state = .registered
-        for shard in 0..<configuration.shards where record.waiting.contains(shard) {
-          actions.append(.tell(shard: shard, .roomRegistered(chat: chat)))
+        for (shard, words) in record.waiting {
+          for _ in 0..<words { actions.append(.tell(shard: shard, .roomRegistered(chat: chat))) }
         }
-        record.waiting = ShardSet()
+        record.waiting = []
         rooms[chat] = record
       }
     }

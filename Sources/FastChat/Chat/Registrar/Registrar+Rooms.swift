@@ -4,8 +4,8 @@ struct RoomRecord {
   var isOwed = false
   /// Shards with listeners of the room.
   var listening = ShardSet()
-  /// Of these, who has not been told yet that the room is registered.
-  var waiting = ShardSet()
+  /// Who has asked since it was registered last, and how often: each `listen` is answered once.
+  var waiting: [(shard: Int, words: Int)] = []
   /// Since when nobody listens.
   var emptySince: Tick?
   /// It stands in `emptied`.
@@ -19,8 +19,8 @@ struct RoomRecord {
 extension Registrar {
   // MARK: Inputs
 
-  /// The shard has a listener of the room: it is told `.roomRegistered` once an owner finds this server
-  /// there.
+  /// The shard has a listener of the room: it is told `.roomRegistered` when owners find this server there.
+  /// Each call is answered by one word, even if `unlisten` came meanwhile: the shard counts them.
   public func listen(shard: Int, chat: [UInt8]) {
     guard phase != .over else { return }
     var record: RoomRecord
@@ -34,18 +34,19 @@ extension Registrar {
     record.listening.insert(shard)
     if record.state == .registered, !isDoubted {
       actions.append(.tell(shard: shard, .roomRegistered(chat: chat)))
+    } else if let index = record.waiting.firstIndex(where: { $0.shard == shard }) {
+      record.waiting[index].words += 1
     } else {
-      record.waiting.insert(shard)
+      record.waiting.append((shard, words: 1))
     }
     rooms[chat] = record
     advance()
   }
 
-  /// The shard has no listener of the room any more. What it was not told yet it is not told.
+  /// The shard has no listener of the room any more.
   public func unlisten(shard: Int, chat: [UInt8]) {
     guard phase != .over, var record = rooms[chat], record.listening.contains(shard) else { return }
     record.listening.remove(shard)
-    record.waiting.remove(shard)
     if record.listening.isEmpty {
       record.emptySince = tick
       watch(&record)
@@ -139,7 +140,8 @@ extension Registrar {
   func areRemoved(_ chats: [[UInt8]]) {
     for chat in chats {
       guard let record = rooms[chat], record.state == .removing else { continue }
-      if record.listening.isEmpty { rooms[chat] = nil } else { queue(chat) }
+      let isForgotten = record.listening.isEmpty && record.waiting.isEmpty
+      if isForgotten { rooms[chat] = nil } else { queue(chat) }
     }
   }
 

@@ -9,7 +9,8 @@
 /// - A request to the directory that is answered as unknown, or not within `Lane.answerMilliseconds`, does
 ///   not take effect later than `lateMilliseconds` after that: who gives a connection up resets it, so that
 ///   nothing leaves its buffers any more.
-/// - `tick` comes about every 100 ms; the others may come at any time, in any order.
+/// - `tick` comes about every 100 ms, and first when the process stood still: all times are reckoned from the
+///   last one. The other inputs may come at any time, in any order.
 ///
 /// How a registration becomes true: an entry counts once the directories' ids, read *after* it was answered,
 /// are those that the shards know. Otherwise it may have been written to a primary whose successor, or
