@@ -85,6 +85,7 @@ final class RouterGroup {
   /// Assigns all partitions anew: everybody is told to let go first, and then what he has.
   func rebalance(shift: Int = 0) {
     generation += 1
+    let current = generation
     engine.coverage.count(.rebalances)
     for member in members {
       member.partitions = []
@@ -101,8 +102,8 @@ final class RouterGroup {
     for member in members {
       let heard = notice()
       if member.isBeating(), heard <= RouterGroup.barrierMilliseconds { barrier = max(barrier, heard) }
-      engine.after(heard) {
-        guard member.isIn else { return }
+      engine.after(heard) { [self] in
+        guard member.isIn, generation == current else { return }
         member.assign(member, nil)
       }
     }
