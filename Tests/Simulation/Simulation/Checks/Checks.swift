@@ -107,7 +107,9 @@ public final class Checks {
     guard truth.wasEverIn(chat, event.author) else {
       return note(.i10, "\(name) \(event.seq): \(roster.users[event.author]) was never in it")
     }
-    guard let removal = removals[ChatUser(chat: chat, user: event.author)] else { return }
+    guard let removal = removals[ChatUser(chat: chat, user: event.author)],
+      truth.state(of: chat).stays[event.author]?.last?.left == removal.seq
+    else { return }
     let accepted = event.time - wallOffset
     let latest = removal.at + Limits.leaseMilliseconds + Self.removalAllowanceMilliseconds
     guard accepted > latest, accepted > excused[roster.chats[chat].partition] else { return }

@@ -97,6 +97,7 @@ final class RouterHost {
   }
 
   func ask(_ query: ViewQuery, shard: Int) {
+    engine.note("\(process.name)/\(shard): asks \(query.text)")
     send(.query(query)) { [unowned self] reply in
       let answer: ViewAnswer
       if let reply {
@@ -106,6 +107,7 @@ final class RouterHost {
         failed.hasFailed = true
         answer = failed
       }
+      engine.note("\(process.name)/\(shard): is answered \(answer.text)")
       engine.after(engine.random.between(0, 2)) { [weak process] in
         guard let process, !process.isDead else { return }
         process.post(.answer(answer), shard: shard)
@@ -229,6 +231,7 @@ final class RouterHost {
       process.isListening = true
     default: break
     }
+    engine.note("\(process.name)/\(shard): told \(word.text)")
     process.post(.word(word), shard: shard)
   }
 
