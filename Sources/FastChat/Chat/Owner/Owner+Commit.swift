@@ -2,7 +2,7 @@
 extension Owner {
   /// Milliseconds from one search for outcomes that left the window to the next. A search reads the whole
   /// state topic of the partition: so nothing is kept of outcomes that earlier owners wrote.
-  static let sweepMilliseconds: Tick = 6 * 3_600_000
+  public static let sweepMilliseconds: Tick = 6 * 3_600_000
   /// Chats' heads that are put into one commit.
   static let headsAtOnce = 4_096
 

@@ -2,7 +2,7 @@
 extension Owner {
   /// Milliseconds from one question about the window's beginning and the log's end to the next, and between
   /// two about the end while records are missed.
-  static let windowQuestionMilliseconds: Tick = 60_000
+  public static let windowQuestionMilliseconds: Tick = 60_000
   static let endQuestionMilliseconds: Tick = 1_000
 
   /// What an answer about a time in the log is for.

@@ -72,12 +72,8 @@ extension Owner {
     case .done: rebuildQuestion.succeeded()
     case .refused(let state):
       rebuildQuestion.succeeded()
-      // Only the answer to the same request was lost where the view has this id.
-      guard state.id == view, state.applied == nil, phase == .beginningRebuild else {
-        // Another owner rebuilds, and is waited for.
-        forget()
-        view = 0
-        lookAgain()
+      guard isAlreadyDone(state) else {
+        refused(rebuild: state)
         return advance()
       }
     }
@@ -92,6 +88,24 @@ extension Owner {
       resumeState()
     }
     advance()
+  }
+
+  /// Whether only the answer to the same request was lost.
+  private func isAlreadyDone(_ state: ViewState) -> Bool {
+    guard state.id == view else { return false }
+    return switch phase {
+    case .beginningRebuild: state.applied == nil
+    case .placing: rebuild?.begin != nil && state.applied == rebuild?.begin
+    default: false
+    }
+  }
+
+  /// Another owner rebuilds, and is waited for; one that goes on under this id is gone on with.
+  private func refused(rebuild state: ViewState) {
+    if state.id == view { return takeOver() }
+    forget()
+    view = 0
+    lookAgain()
   }
 
   // MARK: Rows
