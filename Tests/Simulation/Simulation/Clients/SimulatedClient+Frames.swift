@@ -1,5 +1,8 @@
 public import Chat
 
+/// What `read` and `typing`, which have no id here, may be refused with.
+private let codesWithoutID = ["forbidden", "not-found", "unavailable", "rate-limited"]
+
 /// What a server says to a client.
 extension SimulatedClient {
   public func received(_ number: ConnectionNumber, frame text: UnsafeRawBufferPointer, now: Tick) {
@@ -92,11 +95,8 @@ extension SimulatedClient {
 
   private func failed(_ frame: ServerFrame) {
     guard !frame.id.isEmpty else {
-      // Before `welcome`, and the server closes right after it. After it, of what carries no id: a read
-      // position or a word about typing in a chat that the user is not in.
-      let isAllowed =
-        phase == .greeting
-        ? frame.code == "unavailable" : ["forbidden", "not-found", "unavailable"].contains(frame.code)
+      // Before `welcome`, and the server closes right after it; or to one of those that have no id.
+      let isAllowed = phase == .greeting ? frame.code == "unavailable" : codesWithoutID.contains(frame.code)
       if !isAllowed { ledger.wire("error \(frame.code) of no request") }
       return
     }
