@@ -65,7 +65,10 @@ extension PartitionSpace {
     touched.reserveCapacity(count)
     for place in stride(from: start, to: texts.count, by: RedisCommand.recordArguments) {
       let record = Record(texts, at: place)
-      let row = apply(record, texts, run, &touched)
+      let row: ApplyAnswer.Row
+      do throws(StreamOrderError) { row = try apply(record, texts, run, &touched) } catch {
+        return error.reply
+      }
       reply.append(.integer(Int64(row.outcome.rawValue)))
       reply.append(.integer(row.prev))
       reply.append(.integer(Int64(row.role.rawValue)))
@@ -101,7 +104,7 @@ extension PartitionSpace {
 
   private mutating func apply(
     _ record: Record, _ texts: CommandTexts, _ run: Run, _ touched: inout [Int]
-  ) -> ApplyAnswer.Row {
+  ) throws(StreamOrderError) -> ApplyAnswer.Row {
     var row = ApplyAnswer.Row(outcome: .event, prev: 0, role: .none)
     if let forced = record.forced {
       row.outcome = forced.outcome
@@ -110,7 +113,7 @@ extension PartitionSpace {
       (row.outcome, row.role) = judge(record, run)
     }
     if record.isJudged, record.seq > run.lastOutcome {
-      outcomes.append(
+      try outcomes.append(
         StoredOutcome(seq: record.seq, chat: record.chat, outcome: row.outcome, role: row.role))
     }
     guard row.outcome == .event else { return row }
@@ -118,7 +121,7 @@ extension PartitionSpace {
     touched.append(chat)
     expireHistory(chat, now: run.now)
     if record.isMembership { change(record, chat, row.role, texts, run) }
-    row.prev = store(record, chat, row.role, texts, run)
+    row.prev = try store(record, chat, row.role, texts, run)
     return row
   }
 
@@ -178,7 +181,7 @@ extension PartitionSpace {
 
   private mutating func store(
     _ record: Record, _ chat: Int, _ role: Role, _ texts: CommandTexts, _ run: Run
-  ) -> Seq {
+  ) throws(StreamOrderError) -> Seq {
     let (prev, isStored, isHead) = place(record, chat, run)
     if !isStored {
       let (head, tail) = (texts[record.place + 7], texts[record.place + 8])
@@ -186,7 +189,7 @@ extension PartitionSpace {
       json.append(head)
       json.append(prev)
       json.append(tail)
-      chats[chat].history.append(
+      try chats[chat].history.append(
         StoredEvent(
           seq: record.seq, prev: prev, kind: record.kind, role: role, user: record.author,
           time: texts.number(record.place + 4), origin: texts.array(record.place + 3), json: json.bytes))
@@ -196,7 +199,7 @@ extension PartitionSpace {
       if prev == 0, !record.isRoom { enterDirect(chat) }
     }
     if record.seq > run.lastRecent {
-      recent.append(
+      try recent.append(
         RecentRow(seq: record.seq, chat: record.chat, user: record.author, kind: record.kind, role: role))
     }
     return prev

@@ -1,8 +1,15 @@
 import Chat
+import Redis
 
 /// An entry of a stream whose ids are `<seq>-0`.
 protocol StreamRow: Sendable {
   var seq: Seq { get }
+}
+
+/// `XADD` refuses an id that is not above the stream's last. What a script wrote before stays.
+struct StreamOrderError: Error {
+  let reply = RedisReply.error(
+    "ERR The ID specified in XADD is equal or smaller than the target stream top item")
 }
 
 /// A Redis stream: rows in the order of their seqs, added at the end and trimmed from the front. One that
@@ -31,8 +38,8 @@ struct SeqStream<Row: StreamRow>: Sendable {
     return place < rows.count && rows[place].seq == seq ? rows[place] : nil
   }
 
-  mutating func append(_ row: Row) {
-    precondition((newest ?? 0) < row.seq, "XADD refuses an id that is not above the stream's last")
+  mutating func append(_ row: Row) throws(StreamOrderError) {
+    guard (newest ?? 0) < row.seq else { throw StreamOrderError() }
     rows.append(row)
   }
 
