@@ -9,6 +9,8 @@ import Support
 final class BothServers {
   let real: RedisTestClient
   let simulated: SimulatedRedis
+  /// How often each script was answered in each way: a test that compares nothing compares well.
+  private(set) var seen: [String: Int] = [:]
   /// Words for a failure: where a schedule stands.
   var context = ""
 
@@ -34,7 +36,35 @@ final class BothServers {
       throw TestFailure(
         "\(context): to \(Self.describe(command))\n redis-server says \(reply)\n the simulated one \(other)")
     }
+    seen[Self.kind(of: reply, to: command), default: 0] += 1
+    if command.script == .apply, reply.list.first == .integer(1) {
+      for place in stride(from: 1, to: reply.list.count, by: 3) {
+        seen["apply outcome \(reply.list[place].string)", default: 0] += 1
+      }
+    }
     return reply
+  }
+
+  private static func kind(of reply: RedisReply, to command: RedisCommand) -> String {
+    let name = command.script.map { "\($0)" } ?? String(decoding: command[0], as: UTF8.self)
+    switch reply {
+    case .error: return "\(name) error"
+    case .null: return "\(name) nothing"
+    case .array(let elements):
+      switch command.script {
+      case .apply where elements[0] == .integer(1) && elements.count == 1: return "\(name) empty"
+      case .apply, .beginRebuild, .restore:
+        return "\(name) \(elements[0] == .integer(1) ? "done" : "refused")"
+      case .query:
+        let what = String(decoding: command[1], as: UTF8.self)
+        if elements.count < 9 { return "\(name) \(what) rebuilding" }
+        return
+          "\(name) \(what) \(elements.count > 9 ? "rows" : "")\(elements[7] == .integer(1) ? " more" : "")"
+      default: return "\(name) \(elements.count > 1 ? "some" : "one or none")"
+      }
+    case .integer(let number): return "\(name) \(number > 1 ? "number" : "\(number)")"
+    case .bytes, .status: return "\(name) text"
+    }
   }
 
   /// Whether both hold the same.

@@ -9,6 +9,18 @@ import Testing
   static let steps = 400
   static let stepsBetweenComparisons = 25
 
+  /// What a run of 20 schedules must have met.
+  static let kinds = [
+    "apply done", "apply empty", "apply refused", "apply error", "apply outcome 0", "apply outcome 1",
+    "apply outcome 3", "apply outcome 4", "apply outcome 5", "beginRebuild done", "beginRebuild refused",
+    "restore done", "restore refused", "query after rows", "query after rows more", "query after rebuilding",
+    "query before rows", "query before rows more", "query chats rows", "query chats rows more",
+    "query members rows", "query recent rows", "query recent rows more", "raiseRead nothing",
+    "raiseRead number", "readView some", "readLeases some", "registerSessions some", "removeSessions 1",
+    "removeSessions 0", "removeRoom 0", "removeRoom 1", "takeLease 1", "takeLease text", "renewLease 1",
+    "renewLease nothing", "renewLease text", "dropLease 0", "dropLease 1",
+  ]
+
   @Test func theSimulatedScriptsAreTheRealOnes() throws {
     let environment = ProcessInfo.processInfo.environment
     let first = environment["FASTCHAT_SEED"].flatMap(UInt64.init) ?? 1
@@ -24,6 +36,8 @@ import Testing
         }
         try both.compareStates()
       }
+      guard count >= 20 else { return }
+      for kind in Self.kinds { #expect(both.seen[kind, default: 0] > 0, "\(kind) was never seen") }
     }
   }
 }
