@@ -120,8 +120,10 @@ public final class Checks {
   }
 
   /// A client was told `ok` of his leaving.
-  func removalConfirmed(chat: Int, user: Int) {
-    guard let stay = truth.state(of: chat).stays[user]?.last, let left = stay.left else { return }
+  ///
+  /// - Parameter upto: the seq of the record that asked for it. A later leaving is another one.
+  func removalConfirmed(chat: Int, user: Int, upto: Seq) {
+    guard let left = truth.state(of: chat).stays[user]?.last?.left, left <= upto else { return }
     let key = ChatUser(chat: chat, user: user)
     if let known = removals[key], known.seq == left { return }
     removals[key] = (left, now)

@@ -231,7 +231,7 @@ public final class Ledger {
     if first?.outcome != .event && first?.outcome != .unchanged {
       note(.i1, "\(id) in \(name(chat)) was ok, and came to \(first.map { "\($0.outcome)" } ?? "nothing")")
     }
-    if isLeave { checks.removalConfirmed(chat: chat, user: user) }
+    if isLeave, let first { checks.removalConfirmed(chat: chat, user: user, upto: first.seq) }
   }
 
   /// A request was refused for good. `isMarked`: it was a repeat that said so; then the owner has judged it.

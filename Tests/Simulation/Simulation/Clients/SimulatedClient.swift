@@ -75,6 +75,10 @@ public final class SimulatedClient {
   public internal(set) var connection: ConnectionNumber = 0
   /// `hello` was said on so many connections: a session is the newest one's only if no other came later.
   public internal(set) var hellos = 0
+  /// When it said `hello` for the last time but one: a server that stood still may hear that one after the
+  /// newer one.
+  private var helloBefore: Tick = -overtakingMilliseconds
+  private var lastHello: Tick = -overtakingMilliseconds
   /// What went back and forth, where somebody wants to read it.
   public var trace: [String]?
 
@@ -125,6 +129,12 @@ public final class SimulatedClient {
   static let pongMilliseconds: Int64 = 15_000
   /// Its longest wait before it connects again.
   static let longestBackOffMilliseconds: Int64 = 10_000
+
+  /// How much later than a newer one a `hello` may be heard: as long as a server stands still at most.
+  static let overtakingMilliseconds: Int64 = 120_000
+
+  /// Whether an older session of the device may be the newer one to a server.
+  public var mayBeOvertaken: Bool { now - helloBefore < Self.overtakingMilliseconds }
 
   /// Whether nothing of it waits for anything.
   public var isSettled: Bool { phase == .live && pending.isEmpty && queries.isEmpty }
@@ -231,6 +241,8 @@ public final class SimulatedClient {
     phase = .greeting
     deadline = now + Self.welcomeMilliseconds
     hellos += 1
+    helloBefore = lastHello
+    lastHello = now
     transmit(hello())
   }
 

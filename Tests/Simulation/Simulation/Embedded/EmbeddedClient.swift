@@ -76,7 +76,7 @@ final class EmbeddedClient {
       ended: { [self] code, retry in
         links[number] = nil
         engine.note("\(name) is closed with \(code)")
-        check(code, of: number, hasNewerSession: client.hellos > hello)
+        check(code, of: number, hasNewerSession: client.hellos > hello || client.mayBeOvertaken)
         input { $0.closed(number, code: code, retry: Int64(retry), now: engine.now) }
       })
     links[number] = link
