@@ -31,6 +31,7 @@ let package = Package(
     .target(name: "CAssets", path: "Sources/CShims/Assets", cSettings: strictC),
     .target(name: "CCommandLine", path: "Sources/CShims/CommandLine", cSettings: strictC),
     .systemLibrary(name: "CInih", path: "Sources/CShims/Inih"),
+    .systemLibrary(name: "CRdkafka", path: "Sources/CShims/Kafka"),
     .systemLibrary(name: "COpenSSL", path: "Sources/CShims/OpenSSL"),
     .systemLibrary(name: "CSQLite", path: "Sources/CShims/SQLite"),
     .systemLibrary(name: "CZlib", path: "Sources/CShims/Zlib"),
@@ -50,6 +51,9 @@ let package = Package(
     // Floor 3: the ways to fill the domain's ports.
     .target(
       name: "Embedded", dependencies: ["CSQLite", "Chat", "JSON"], path: "Sources/FastChat/Embedded",
+      swiftSettings: strict),
+    .target(
+      name: "Kafka", dependencies: ["CRdkafka", "Chat", "JSON"], path: "Sources/FastChat/Kafka",
       swiftSettings: strict),
     .target(
       name: "Redis", dependencies: ["Chat", "JSON"], path: "Sources/FastChat/Redis",
@@ -98,6 +102,9 @@ let package = Package(
         "CAllocations", "Chat", "Embedded", "EventLoop", "JSON", "Server", "Support", "WebSocket",
       ],
       path: "Tests/Server", swiftSettings: strict),
+    .testTarget(
+      name: "KafkaTests", dependencies: ["CRdkafka", "Chat", "JSON", "Kafka", "Support"],
+      path: "Tests/Kafka", swiftSettings: strict),
     .testTarget(
       name: "RedisTests", dependencies: ["Chat", "JSON", "Redis", "SimulatedRedis", "Support"],
       path: "Tests/Redis", swiftSettings: strict),

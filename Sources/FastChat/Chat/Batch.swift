@@ -110,6 +110,25 @@ public enum HintCodec {
     buffer.append(hint.json)
   }
 
+  /// Whether the bytes are whole hints and nothing else, so that `decode` reads them to their end. For bytes
+  /// that came from another machine.
+  public static func isWhole(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    var offset = 0
+    while offset < bytes.count {
+      guard bytes.count - offset >= header else { return false }
+      let base = bytes.baseAddress! + offset
+      let length = Int(base.loadUnaligned(as: UInt32.self))
+      let chat = Int(base.loadUnaligned(fromByteOffset: 52, as: UInt16.self))
+      let user = Int(base.load(fromByteOffset: 6, as: UInt8.self))
+      guard length <= bytes.count - offset, length >= size(chat: chat, user: user, json: 0),
+        RecordKind(rawValue: base.load(fromByteOffset: 4, as: UInt8.self)) != nil,
+        Role(rawValue: base.load(fromByteOffset: 5, as: UInt8.self)) != nil
+      else { return false }
+      offset += length
+    }
+    return true
+  }
+
   /// Reads the hint that begins at `offset` and moves `offset` behind it; nil at the end.
   public static func decode(_ bytes: UnsafeRawBufferPointer, at offset: inout Int) -> Hint? {
     guard offset + header <= bytes.count else { return nil }

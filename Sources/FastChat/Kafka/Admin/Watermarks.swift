@@ -1,0 +1,76 @@
+import CRdkafka
+public import Chat
+
+/// Asks brokers how far topics reach.
+///
+/// All its calls wait for brokers, each at most `KafkaConfiguration.waitMilliseconds`: they belong on a
+/// helper's thread, one at a time.
+public final class Watermarks {
+  private let client: KafkaClient
+  private let names: TopicNames
+  private let generation: Int64
+  private var base: Seq { SeqSpace.base(generation: generation) }
+
+  /// Connects; waits for nobody.
+  public init(_ configuration: KafkaConfiguration, topics: TopicNames, generation: Int64) throws(KafkaError) {
+    client = try KafkaClient(
+      RD_KAFKA_CONSUMER, configuration,
+      own: [("isolation.level", "read_uncommitted"), ("enable.auto.commit", "false")])
+    names = topics
+    self.generation = generation
+  }
+
+  /// What the connection had to say since the last time.
+  public func takeNotices() -> [KafkaNotice] {
+    while let event = rd_kafka_queue_poll(client.mainQueue, 0) {
+      client.take(event)
+      rd_kafka_event_destroy(event)
+    }
+    return client.takeNotices()
+  }
+
+  /// Where a partition of the log ends: the seq of its last record, "nothing yet" where it has none.
+  public func logEnd(_ partition: Int32) throws(KafkaError) -> Seq {
+    base + (try offsets(names.log(generation: generation), partition).high) - 1
+  }
+
+  /// Where a partition of the log begins: the seq of its oldest record, the end's successor where it has none.
+  public func logBeginning(_ partition: Int32) throws(KafkaError) -> Seq {
+    base + (try offsets(names.log(generation: generation), partition).low)
+  }
+
+  /// The offset behind the last record of a partition of the state topic, uncommitted ones included.
+  public func stateEnd(_ partition: Int32) throws(KafkaError) -> Int64 {
+    try offsets(names.state, partition).high
+  }
+
+  private func offsets(_ topic: String, _ partition: Int32) throws(KafkaError) -> (low: Int64, high: Int64) {
+    var low: Int64 = 0
+    var high: Int64 = 0
+    let cause = rd_kafka_query_watermark_offsets(
+      client.handle, topic, partition, &low, &high, KafkaConfiguration.waitMilliseconds)
+    guard cause == RD_KAFKA_RESP_ERR_NO_ERROR else {
+      throw client.error(cause, "asking where partition \(partition) of \(topic) ends")
+    }
+    return (low, high)
+  }
+
+  /// The seq of the first record that the log took at that time or later, for each partition asked; nil
+  /// where there is none.
+  public func firstRecords(_ partitions: [Int32], since time: WallTime) throws(KafkaError) -> [Seq?] {
+    let list = PartitionList(
+      names.log(generation: generation), partitions.map { (partition: $0, offset: time) })
+    let cause = rd_kafka_offsets_for_times(client.handle, list.list, KafkaConfiguration.waitMilliseconds)
+    guard cause == RD_KAFKA_RESP_ERR_NO_ERROR else {
+      throw client.error(cause, "asking the log for a time")
+    }
+    var seqs: [Seq?] = []
+    for element in list.elements {
+      guard element.err == RD_KAFKA_RESP_ERR_NO_ERROR else {
+        throw client.error(element.err, "asking partition \(element.partition) of the log for a time")
+      }
+      seqs.append(element.offset < 0 ? nil : base + element.offset)
+    }
+    return seqs
+  }
+}

@@ -1,0 +1,90 @@
+import CRdkafka
+import Glibc
+
+/// A topic as the brokers describe it.
+struct TopicDescription {
+  var name: String
+  var partitions: Int
+  /// Copies of each partition.
+  var replicas: Int
+  /// Partitions that no broker leads at the moment.
+  var leaderless: Int
+}
+
+extension KafkaClient {
+  /// Asks the brokers for a topic, or for all of them. Waits.
+  /// - Throws: `unreachable` with what to do about it, at the latest after `milliseconds`.
+  func describeTopics(
+    only topic: TopicHandle? = nil, milliseconds: Int32 = KafkaConfiguration.waitMilliseconds
+  ) throws(KafkaError) -> (topics: [TopicDescription], brokers: Int) {
+    var metadata: UnsafePointer<rd_kafka_metadata>?
+    let cause = rd_kafka_metadata(handle, topic == nil ? 1 : 0, topic?.handle, &metadata, milliseconds)
+    guard cause == RD_KAFKA_RESP_ERR_NO_ERROR, let metadata else { throw unreachable(cause, milliseconds) }
+    defer { rd_kafka_metadata_destroy(metadata) }
+    var topics: [TopicDescription] = []
+    for i in 0..<Int(metadata.pointee.topic_cnt) {
+      let topic = metadata.pointee.topics[i]
+      guard topic.err == RD_KAFKA_RESP_ERR_NO_ERROR else { continue }
+      let partitions = UnsafeBufferPointer(start: topic.partitions, count: Int(topic.partition_cnt))
+      topics.append(
+        TopicDescription(
+          name: String(cString: topic.topic), partitions: partitions.count,
+          replicas: partitions.map { Int($0.replica_cnt) }.min() ?? 0,
+          leaderless: partitions.count { $0.leader < 0 }))
+    }
+    return (topics, Int(metadata.pointee.broker_cnt))
+  }
+
+  /// Waits until the topic is known with all its partitions led, so that reading and writing begin at once.
+  /// - Throws: `noTopic`, `wrongTopic` where it has another number of partitions, `unreachable`.
+  func await(
+    _ topic: TopicHandle, partitions: Int, milliseconds: Int32 = KafkaConfiguration.waitMilliseconds
+  ) throws(KafkaError) {
+    let deadline = Clock.milliseconds() + Int64(milliseconds)
+    while true {
+      let left = Int32(max(1, deadline - Clock.milliseconds()))
+      let found = try describeTopics(only: topic, milliseconds: left).topics.first
+      if let found, found.partitions > 0, found.partitions != partitions {
+        throw KafkaError(
+          .wrongTopic, "the Kafka topic \(topic.name) has \(found.partitions) partitions, not \(partitions)")
+      }
+      if let found, found.partitions == partitions, found.leaderless == 0 { return }
+      guard Clock.milliseconds() < deadline else {
+        throw KafkaError(
+          found == nil ? .noTopic : .unavailable,
+          found == nil
+            ? "there is no Kafka topic \(topic.name)"
+            : "no broker leads all partitions of the Kafka topic \(topic.name)")
+      }
+      usleep(20_000)
+    }
+  }
+
+  /// The error for brokers that cannot be asked, with the best reason that was heard.
+  private func unreachable(_ cause: rd_kafka_resp_err_t, _ milliseconds: Int32) -> KafkaError {
+    while let event = rd_kafka_queue_poll(mainQueue, 0) {
+      take(event)
+      rd_kafka_event_destroy(event)
+    }
+    // The last word is mostly "all brokers are down"; what one of them said before is what helps.
+    let heard = notices.last { $0.level <= 3 && !$0.text.contains("brokers are down") } ?? notices.last
+    let refused =
+      heard.map { $0.text.contains("uthentication") || $0.text.contains("SSL handshake failed") } ?? false
+    let seconds = (milliseconds + 999) / 1000
+    return KafkaError(
+      refused ? .refused : .unreachable,
+      "no Kafka broker of \(configuration.brokers) could be asked within \(seconds) s: "
+        + (heard?.text ?? String(cString: rd_kafka_err2str(cause)))
+        + "; check the addresses, the brokers' advertised.listeners, and the settings for TLS and SASL",
+      cause: String(cString: rd_kafka_err2name(cause)))
+  }
+}
+
+/// A clock that never goes back, for the bounds of calls that wait.
+enum Clock {
+  static func milliseconds() -> Int64 {
+    var now = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return Int64(now.tv_sec) * 1000 + Int64(now.tv_nsec) / 1_000_000
+  }
+}

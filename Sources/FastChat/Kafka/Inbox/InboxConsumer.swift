@@ -1,0 +1,70 @@
+import CRdkafka
+public import Chat
+
+/// What came of reading an inbox.
+public enum InboxFetch {
+  /// A record, whose bytes are valid until the next drain.
+  case record(InboxReader)
+  /// The inbox was cut short, or is gone: batches may be missing (a doubt of all shards).
+  case outOfRange
+  /// The reading goes on by itself when the brokers do.
+  case failed(KafkaError)
+}
+
+/// Reads the inbox of one server in one epoch, from its beginning.
+///
+/// One thread's. `descriptor` tells when to call `drain`, which is called every second beside that.
+public final class InboxConsumer {
+  private let fetcher: Fetcher
+  private let topics: TopicNames
+  private var topic: TopicHandle?
+
+  /// Connects; waits for nobody.
+  public init(_ configuration: KafkaConfiguration, topics: TopicNames) throws(KafkaError) {
+    self.topics = topics
+    fetcher = try Fetcher(configuration)
+  }
+
+  /// Becomes readable when there is something to drain.
+  public var descriptor: Int32 { fetcher.descriptor }
+  /// What the connection had to say since the last time.
+  public func takeNotices() -> [KafkaNotice] { fetcher.client.takeNotices() }
+
+  /// Reads this inbox from its beginning, and no other one any more. What was fetched of another one and not
+  /// read is gone.
+  public func read(_ server: ServerEpoch) throws(KafkaError) {
+    stop()
+    let topic = try TopicHandle(fetcher.client, topics.inbox(server))
+    self.topic = topic
+    try fetcher.read(topic, 0, reading: server.epoch, from: 0)
+  }
+
+  /// Reads no inbox any more.
+  public func stop() {
+    fetcher.release()
+    if let topic { fetcher.stop(topic, 0) }
+    topic = nil
+  }
+
+  /// Fetches what has come; what was fetched before is given back.
+  /// - Returns: whether there may be more, for which no other edge comes.
+  public func drain() -> Bool { fetcher.drain() }
+
+  /// How much was fetched.
+  public var count: Int { fetcher.count }
+
+  /// Fetched thing `i`.
+  public func fetched(_ i: Int) -> InboxFetch {
+    let message = fetcher.message(i)
+    switch message.pointee.err {
+    case RD_KAFKA_RESP_ERR_NO_ERROR:
+      return .record(InboxReader(message.pointee.valueBytes ?? UnsafeRawBufferPointer(start: nil, count: 0)))
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET, RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE,
+      RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC,
+      RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+      return .outOfRange
+    default:
+      return .failed(fetcher.client.error(message.pointee.err, "the inbox \(topic?.name ?? "")"))
+    }
+  }
+}

@@ -1,0 +1,182 @@
+import CRdkafka
+public import Chat
+import JSON
+
+/// Writes to the inboxes of other servers: what a turn has for one server goes as one record.
+///
+/// Acknowledged by all in-sync brokers and in order (one request in flight a broker), but not idempotent: a
+/// batch that comes twice is dropped where it arrives, and such a producer never fails for good.
+///
+/// One thread's. `descriptor` tells when to call `drain`, which is called every second beside that.
+public final class InboxProducer {
+  /// Milliseconds until a record is given up: a server whose inbox cannot be reached repairs itself later.
+  public static let timeoutMilliseconds = 5_000
+  /// Bytes on their way to one inbox at most; beyond them nothing is sent to it.
+  public static let targetBytes = 8 << 20
+
+  private let client: KafkaClient
+  private let queue: EventQueue
+  private let topics: TopicNames
+  private var places: [ServerEpoch: Int] = [:]
+  private var targets: [Target] = []
+  private var dirty: [Int] = []
+
+  /// Batches that did not reach their inbox, since `failuresTaken`: the owner's chain to that server is broken.
+  public private(set) var failures: [(server: ServerEpoch, partition: Int32)] = []
+
+  private final class Target {
+    let server: ServerEpoch
+    /// Nil once it is forgotten and nothing is on its way any more.
+    var topic: TopicHandle?
+    var record = ByteBuffer(capacity: 1 << 10)
+    var pendingBytes = 0
+    var isForgotten = false
+
+    init(_ server: ServerEpoch, _ topic: TopicHandle) {
+      self.server = server
+      self.topic = topic
+    }
+  }
+
+  /// Connects; waits for nobody.
+  public init(_ configuration: KafkaConfiguration, topics: TopicNames) throws(KafkaError) {
+    self.topics = topics
+    client = try KafkaClient(
+      RD_KAFKA_PRODUCER, configuration,
+      defaults: [("linger.ms", "0"), ("topic.metadata.propagation.max.ms", "3000")],
+      own: [
+        ("acks", "all"), ("max.in.flight.requests.per.connection", "1"),
+        ("message.timeout.ms", "\(Self.timeoutMilliseconds)"), ("queue.buffering.max.messages", "100000"),
+      ], events: RD_KAFKA_EVENT_DR)
+    queue = try EventQueue(client, owning: rd_kafka_queue_get_main(client.handle))
+  }
+
+  /// Becomes readable when there is something to drain.
+  public var descriptor: Int32 { queue.descriptor }
+  /// What the connection had to say since the last time.
+  public func takeNotices() -> [KafkaNotice] { client.takeNotices() }
+  /// Forgets the failures, which the caller has read.
+  public func failuresTaken() { failures.removeAll(keepingCapacity: true) }
+
+  // MARK: Sending
+
+  /// Puts a batch with what goes to that server at the next `flush`.
+  /// - Returns: false where its inbox takes nothing more: nothing was sent, and it is not told again.
+  public func send(_ batch: Batch, to server: ServerEpoch) throws(KafkaError) -> Bool {
+    guard let target = try room(for: InboxCodec.size(batch), of: server) else { return false }
+    InboxCodec.append(batch, to: &target.record)
+    return true
+  }
+
+  /// Puts a verdict with it; best effort, as everything below.
+  public func send(_ verdict: Verdict, to server: ServerEpoch) throws(KafkaError) {
+    guard let target = try room(for: InboxCodec.smallItem, of: server) else { return }
+    InboxCodec.append(verdict, to: &target.record)
+  }
+
+  /// Puts an event that is not stored with it.
+  /// - Parameter epoch: of the server that its session is connected to.
+  public func send(_ event: Ephemeral, from epoch: Epoch, to server: ServerEpoch) throws(KafkaError) {
+    let bytes = InboxCodec.smallItem + event.chat.count + event.json.count
+    guard let target = try room(for: bytes, of: server) else { return }
+    InboxCodec.append(event, from: epoch, to: &target.record)
+  }
+
+  /// Puts the word with it that a session was replaced.
+  public func send(_ replaced: ReplacedSession) throws(KafkaError) {
+    guard let target = try room(for: InboxCodec.smallItem, of: replaced.server) else { return }
+    InboxCodec.append(replaced: replaced.session, to: &target.record)
+  }
+
+  /// The target with a record that has room for so many bytes more; nil where it takes nothing.
+  private func room(for bytes: Int, of server: ServerEpoch) throws(KafkaError) -> Target? {
+    let place = try place(of: server)
+    let target = targets[place]
+    guard target.pendingBytes + target.record.count + bytes <= Self.targetBytes else { return nil }
+    if target.record.count + bytes > InboxCodec.recordBytes, !target.record.isEmpty { produce(place) }
+    if target.record.isEmpty {
+      InboxCodec.begin(into: &target.record)
+      dirty.append(place)
+    }
+    return target
+  }
+
+  private func place(of server: ServerEpoch) throws(KafkaError) -> Int {
+    if let place = places[server] {
+      targets[place].isForgotten = false
+      return place
+    }
+    let target = Target(server, try TopicHandle(client, topics.inbox(server)))
+    // A slot of somebody forgotten, to whom nothing is on its way any more, or a new one.
+    let place = targets.firstIndex { $0.topic == nil } ?? targets.count
+    if place == targets.count { targets.append(target) } else { targets[place] = target }
+    places[server] = place
+    return place
+  }
+
+  /// Sends what was put together: one record a server.
+  public func flush() {
+    for place in dirty where !targets[place].record.isEmpty { produce(place) }
+    dirty.removeAll(keepingCapacity: true)
+  }
+
+  private func produce(_ place: Int) {
+    let target = targets[place]
+    defer { target.record.removeAll(keepingAtMost: 64 << 10) }
+    guard let topic = target.topic else { return fail(target.record.bytes, target.server) }
+    let bytes = target.record.bytes
+    let opaque = UnsafeMutableRawPointer(bitPattern: place + 1)
+    guard
+      rd_kafka_produce(
+        topic.handle, 0, Int32(RD_KAFKA_MSG_F_COPY), UnsafeMutableRawPointer(mutating: bytes.baseAddress),
+        bytes.count, nil, 0, opaque) == 0
+    else { return fail(bytes, target.server) }
+    target.pendingBytes += bytes.count
+  }
+
+  /// Nothing more is sent to a server in an epoch that is over.
+  public func forget(_ server: ServerEpoch) {
+    guard let place = places[server] else { return }
+    targets[place].isForgotten = true
+    sweep(place)
+  }
+
+  private func sweep(_ place: Int) {
+    let target = targets[place]
+    guard target.isForgotten, target.pendingBytes == 0, target.record.isEmpty else { return }
+    target.topic = nil
+    places[target.server] = nil
+  }
+
+  // MARK: Reports
+
+  /// Reads what became of the records; what did not arrive is in `failures`.
+  public func drain() {
+    while let event = queue.poll() {
+      if rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR {
+        while let message = rd_kafka_event_message_next(event) { report(message.pointee) }
+      } else {
+        client.take(event)
+      }
+      rd_kafka_event_destroy(event)
+    }
+  }
+
+  private func report(_ message: rd_kafka_message_t) {
+    let place = Int(bitPattern: message._private) - 1
+    let target = targets[place]
+    target.pendingBytes -= message.len
+    if message.err != RD_KAFKA_RESP_ERR_NO_ERROR, let record = message.valueBytes {
+      fail(record, target.server)
+    }
+    sweep(place)
+  }
+
+  /// A record carries what its failure has to name.
+  private func fail(_ record: UnsafeRawBufferPointer, _ server: ServerEpoch) {
+    var reader = InboxReader(record)
+    while let item = reader.next() {
+      if case .batch(let batch) = item { failures.append((server, batch.partition)) }
+    }
+  }
+}

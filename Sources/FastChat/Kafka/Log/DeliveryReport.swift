@@ -1,0 +1,79 @@
+public import Chat
+
+/// What became of a record that was handed to the log.
+public struct DeliveryReport: Sendable, Equatable {
+  public enum Status: Sendable, Equatable {
+    /// It is durable, at this place.
+    case appended(Seq)
+    /// It is durable, and the broker did not say where (a request that was sent again): it is appended once
+    /// more as a repeat, and its owner answers.
+    case appendedSomewhere
+    /// False only where it is certain that nothing was written.
+    case failed(mayHavePersisted: Bool)
+  }
+
+  public var origin: Origin
+  public var partition: Int32
+  /// When the server accepted it.
+  public var time: WallTime
+  /// The view's position that was known when the record was handed over: an `appended` at or below it says
+  /// that the log lost what it had acknowledged.
+  public var position: Seq
+  /// A message that is no repeat: only such are answered by their report.
+  public var isFirstSend: Bool
+  public var status: Status
+}
+
+/// Records on their way to the log: what their reports need, in slots that are used again.
+struct PendingAppends: ~Copyable {
+  private let slots: UnsafeMutablePointer<Slot>
+  private var firstFree: Int32 = -1
+  private var used: Int32 = 0
+  let capacity: Int
+  private(set) var count = 0
+
+  private struct Slot {
+    var report: DeliveryReport
+    /// The next free slot, or `taken`.
+    var next: Int32
+    static let taken: Int32 = -2
+  }
+
+  init(capacity: Int) {
+    self.capacity = capacity
+    // Pages of slots that were never used are never touched.
+    slots = .allocate(capacity: capacity)
+  }
+
+  deinit { slots.deallocate() }
+
+  var isFull: Bool { count == capacity }
+
+  /// Keeps what a report needs. Not to be called where it is full.
+  mutating func insert(_ report: DeliveryReport) -> Int {
+    precondition(!isFull, "more records on their way than there are slots")
+    let place: Int32
+    if firstFree >= 0 {
+      place = firstFree
+      firstFree = slots[Int(place)].next
+    } else {
+      place = used
+      used += 1
+    }
+    (slots + Int(place)).initialize(to: Slot(report: report, next: Slot.taken))
+    count += 1
+    return Int(place)
+  }
+
+  /// Takes it out again; nil where nothing stands there.
+  mutating func remove(_ place: Int) -> DeliveryReport? {
+    guard place >= 0, place < Int(used), slots[place].next == Slot.taken else { return nil }
+    slots[place].next = firstFree
+    firstFree = Int32(place)
+    count -= 1
+    return slots[place].report
+  }
+
+  /// Slots that have ever been used.
+  var span: Int { Int(used) }
+}
