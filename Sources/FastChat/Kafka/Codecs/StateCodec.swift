@@ -4,7 +4,8 @@ public import JSON
 /// Rows of the state topic (DESIGN section 6), key and value:
 ///
 ///     <chat>\n<user>    {"seq":1099511627776,"role":"member"}     role null: not a member any more
-///     <chat>            {"seq":1099511627776,"room":{...}}         no room: a direct chat
+///     <chat>            {"seq":1099511627776,"room":{...}}         of a room
+///     <chat>\n#         {"seq":1099511627776}                      the chat's last event
 ///     <chat>\n#<seq>    {"outcome":"exists","role":null}           no value: forgotten
 ///
 /// No user's name begins with `#` and no chat's id holds a line's end, so a key says what it is.
@@ -16,6 +17,7 @@ public enum StateCodec {
       buffer.append("\n")
       append(user, to: &buffer)
     case .chat: break
+    case .head: buffer.append("\n#")
     case .outcome, .forgottenOutcome:
       buffer.append("\n#")
       buffer.append(decimal: row.seq)
@@ -32,10 +34,11 @@ public enum StateCodec {
     case .chat(let room):
       buffer.append("{\"seq\":")
       buffer.append(decimal: row.seq)
-      if !room.isEmpty {
-        buffer.append(",\"room\":")
-        append(room, to: &buffer)
-      }
+      buffer.append(",\"room\":")
+      append(room, to: &buffer)
+    case .head:
+      buffer.append("{\"seq\":")
+      buffer.append(decimal: row.seq)
     case .outcome(let outcome, let role):
       buffer.append("{\"outcome\":\"")
       buffer.append(name(outcome))
@@ -54,13 +57,17 @@ public enum StateCodec {
     let chat = UnsafeRawBufferPointer(rebasing: key[..<(line ?? key.count)])
     guard ChatName(chat) != nil else { return nil }
     guard let line else {
-      guard let fields = fields(value), let seq = fields.seq else { return nil }
+      guard let fields = fields(value), let seq = fields.seq, !fields.room.isEmpty else { return nil }
       return StateRow(chat: Array(chat), seq: seq, value: .chat(room: fields.room))
     }
     let rest = UnsafeRawBufferPointer(rebasing: key[(line + 1)...])
     guard rest.first == UInt8(ascii: "#") else {
       guard Name.isValid(rest), let fields = fields(value), let seq = fields.seq else { return nil }
       return StateRow(chat: Array(chat), seq: seq, value: .member(user: Array(rest), role: fields.role))
+    }
+    guard rest.count > 1 else {
+      guard let fields = fields(value), let seq = fields.seq else { return nil }
+      return StateRow(chat: Array(chat), seq: seq, value: .head)
     }
     var number = JSONReader(UnsafeRawBufferPointer(rebasing: rest[1...]), maxDepth: 0)
     guard let seq = try? number.integer(), seq >= 0, (try? number.end()) != nil else { return nil }

@@ -2,16 +2,6 @@ public import Chat
 
 /// What became of a record that was handed to the log.
 public struct DeliveryReport: Sendable, Equatable {
-  public enum Status: Sendable, Equatable {
-    /// It is durable, at this place.
-    case appended(Seq)
-    /// It is durable, and the broker did not say where (a request that was sent again): it is appended once
-    /// more as a repeat, and its owner answers.
-    case appendedSomewhere
-    /// False only where it is certain that nothing was written.
-    case failed(mayHavePersisted: Bool)
-  }
-
   public var origin: Origin
   public var partition: Int32
   /// When the server accepted it.
@@ -21,7 +11,10 @@ public struct DeliveryReport: Sendable, Equatable {
   public var position: Seq
   /// A message that is no repeat: only such are answered by their report.
   public var isFirstSend: Bool
-  public var status: Status
+  /// When the record was handed over, by the caller's clock.
+  public var handedOver: Tick
+  /// Never `appendAgain`: the producer does that itself.
+  public var decision: DeliveryPolicy.Decision
 }
 
 /// Records on their way to the log: what their reports need, in slots that are used again.

@@ -18,7 +18,8 @@ public final class LogProducer {
 
   private let configuration: KafkaConfiguration
   private let topicName: String
-  private let base: Seq
+  private let partitions: Int32
+  private let generation: Int64
   private let settings: [(String, String)]
   private var line: Line
   private var pending: PendingAppends
@@ -27,6 +28,9 @@ public final class LogProducer {
   /// Where in the run each of `messages` ends.
   private let ends: UnsafeMutablePointer<Int>
   private var isLost = false
+  /// Records whose place in the log the broker did not tell, to be appended once more as repeats.
+  private var again = ByteBuffer(capacity: 1 << 10)
+  private var decoder: LogDecoder
 
   /// What came of records since `reportsTaken`.
   public private(set) var reports: [DeliveryReport] = []
@@ -62,7 +66,9 @@ public final class LogProducer {
     precondition(pendingRecords > 0 && pendingRecords <= Self.pendingRecords)
     self.configuration = configuration
     topicName = topics.log(generation: generation)
-    base = SeqSpace.base(generation: generation)
+    self.generation = generation
+    self.partitions = partitions
+    decoder = LogDecoder(partitions: partitions)
     settings = [
       ("enable.idempotence", "true"), ("acks", "all"), ("max.in.flight.requests.per.connection", "1"),
       ("message.timeout.ms", "\(timeoutMilliseconds)"),
@@ -96,12 +102,15 @@ public final class LogProducer {
   /// Hands over a run of encoded appends (`AppendCodec`), in order.
   /// - Parameters:
   ///   - positions: for each partition the view's position that is known now.
+  ///   - now: by the clock that `drain` is told too.
   /// - Returns: how many bytes of the run were taken. Fewer than all is back-pressure: the rest is handed
   ///   over again when reports have come.
-  public func append(_ run: UnsafeRawBufferPointer, positions: UnsafeBufferPointer<Seq>) -> Int {
+  public func append(
+    _ run: UnsafeRawBufferPointer, positions: UnsafeBufferPointer<Seq>, at now: Tick
+  ) -> Int {
     var taken = 0
     while taken < run.count {
-      let (wanted, end) = prepare(run, from: taken, positions)
+      let (wanted, end) = prepare(run, from: taken, positions, now)
       guard wanted > 0 else { return taken }
       rd_kafka_produce_batch(
         line.topic.handle, 0, Int32(RD_KAFKA_MSG_F_COPY | RD_KAFKA_MSG_F_PARTITION), messages, Int32(wanted))
@@ -114,7 +123,7 @@ public final class LogProducer {
 
   /// Makes messages of the records from `start` on, as many as there is room for.
   private func prepare(
-    _ run: UnsafeRawBufferPointer, from start: Int, _ positions: UnsafeBufferPointer<Seq>
+    _ run: UnsafeRawBufferPointer, from start: Int, _ positions: UnsafeBufferPointer<Seq>, _ now: Tick
   ) -> (count: Int, end: Int) {
     values.removeAll(keepingAtMost: 4 << 20)
     var count = 0
@@ -126,7 +135,8 @@ public final class LogProducer {
         DeliveryReport(
           origin: append.origin, partition: append.partition, time: append.time,
           position: positions[Int(append.partition)],
-          isFirstSend: append.kind == .message && !append.isRepeat, status: .failed(mayHavePersisted: false)))
+          isFirstSend: append.kind == .message && !append.isRepeat, handedOver: now,
+          decision: .fail(mayHavePersisted: false)))
       (messages + count).initialize(
         to: rd_kafka_message_t(
           err: RD_KAFKA_RESP_ERR_NO_ERROR, rkt: nil, partition: append.partition, payload: nil,
@@ -156,7 +166,7 @@ public final class LogProducer {
         accepted = min(accepted, i)
       default:
         if messages[i].err == RD_KAFKA_RESP_ERR__FATAL { isLost = true }
-        // Its status says already that nothing was written.
+        // Its decision says already that nothing was written.
         if let report = pending.remove(Self.place(messages[i]._private)) { reports.append(report) }
       }
     }
@@ -168,35 +178,56 @@ public final class LogProducer {
   /// Reads all delivery reports that there are into `reports`. Where librdkafka failed for good, what was
   /// on its way is reported as failed, and it begins anew.
   /// - Throws: where it could not be begun anew; the next call tries again.
-  public func drain() throws(KafkaError) {
+  public func drain(at now: Tick) throws(KafkaError) {
     while let event = line.queue.poll() {
       if rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR {
-        while let message = rd_kafka_event_message_next(event) { report(message) }
+        while let message = rd_kafka_event_message_next(event) { report(message, now) }
       } else if line.client.take(event) != nil {
         isLost = true
       }
       rd_kafka_event_destroy(event)
     }
     if isLost { try restart() }
+    if !again.isEmpty { appendAgain(now) }
   }
 
-  private func report(_ message: UnsafePointer<rd_kafka_message_t>) {
+  private func report(_ message: UnsafePointer<rd_kafka_message_t>, _ now: Tick) {
     guard var report = pending.remove(Self.place(message.pointee._private)) else { return }
+    let answer: DeliveryPolicy.Report
     if message.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR {
-      report.status =
-        message.pointee.offset >= 0 ? .appended(base + message.pointee.offset) : .appendedSomewhere
+      answer = .taken(offset: message.pointee.offset >= 0 ? message.pointee.offset : nil)
+    } else if rd_kafka_message_status(message) == RD_KAFKA_MSG_STATUS_NOT_PERSISTED {
+      answer = .refused
     } else {
-      let status = rd_kafka_message_status(message)
-      report.status = .failed(mayHavePersisted: status != RD_KAFKA_MSG_STATUS_NOT_PERSISTED)
+      answer = .unknown
     }
-    reports.append(report)
+    report.decision = DeliveryPolicy.decide(
+      answer, isFirstSend: report.isFirstSend, age: now - report.handedOver, generation: generation)
+    guard report.decision == .appendAgain else { return reports.append(report) }
+    // The message carries all that the record was.
+    guard let value = message.pointee.valueBytes,
+      var append = decoder.decode(
+        key: message.pointee.keyBytes, value: value, partition: message.pointee.partition)
+    else {
+      report.decision = .fail(mayHavePersisted: true)
+      return reports.append(report)
+    }
+    append.isRepeat = true
+    AppendCodec.encode(append, into: &again)
+  }
+
+  /// The owner answers a repeat: no position is needed to judge its report.
+  private func appendAgain(_ now: Tick) {
+    let none = [Seq](repeating: 0, count: Int(partitions))
+    let taken = none.withUnsafeBufferPointer { append(again.bytes, positions: $0, at: now) }
+    again.removeFirst(taken)
   }
 
   /// An idempotent producer whose numbers the broker does not know any more takes nothing for ever.
   private func restart() throws(KafkaError) {
     for place in 0..<pending.span {
       guard var report = pending.remove(place) else { continue }
-      report.status = .failed(mayHavePersisted: true)
+      report.decision = .fail(mayHavePersisted: true)
       reports.append(report)
     }
     // Nothing of what was told as failed may still be sent.
