@@ -138,7 +138,7 @@ extension Registrar {
     if isOwn || isOfEarlierBoot || other == goneHolder {
       replacing = other
       lease.nextAt = tick
-    } else if tick - otherSince > Self.predecessorMilliseconds {
+    } else if lease.askedAt - otherSince > Self.predecessorMilliseconds {
       phase = .over
       actions.append(.refuseStart(other))
     }

@@ -138,9 +138,9 @@ extension Registrar {
     }
     switch request.content {
     case .sessions(let asked):
-      for session in asked { registrationFailed(session, notBefore: mayBeLateUntil) }
+      for session in asked { registrationFailed(session, mayBeLateUntil: mayBeLateUntil) }
     case .rooms(let chats):
-      for chat in chats where rooms[chat]?.state == .underWay { queue(chat) }
+      for chat in chats { registrationFailed(chat, mayBeLateUntil: mayBeLateUntil) }
     case .sessionRemovals(let removals):
       for removal in removals { retry(removal) }
     case .roomRemovals(let chats):

@@ -10,8 +10,14 @@ struct RoomRecord {
   var emptySince: Tick?
   /// It stands in `emptied`.
   var isWatched = false
+  /// It was asked to be registered, and so may stand in the directory.
+  var mayStand = false
   /// A removal that was given up may take effect until then.
   var removalMayComeUntil: Tick = .min
+  /// A registration that was given up may take effect until then.
+  var registrationMayComeUntil: Tick = .min
+
+  var isWanted: Bool { !listening.isEmpty || !waiting.isEmpty }
 
   init(chat: [UInt8]) { self.chat = chat }
 }
@@ -64,7 +70,13 @@ extension Registrar {
         delayedRooms.append(chat)
         continue
       }
+      guard record.isWanted || record.mayStand else {
+        settleDebt(&record)
+        rooms[chat] = nil
+        continue
+      }
       record.state = .underWay
+      record.mayStand = true
       rooms[chat] = record
       chats.append(chat)
     }
@@ -74,13 +86,22 @@ extension Registrar {
   func isRegistered(_ chat: [UInt8], by request: EntryRequest) {
     guard var record = rooms[chat], record.state == .underWay else { return }
     guard request.generation == generation else { return queue(chat) }
-    if record.isOwed {
-      record.isOwed = false
-      owed -= 1
-    }
+    settleDebt(&record)
     record.state = .answered
     rooms[chat] = record
     answered.append(.room(chat))
+  }
+
+  func registrationFailed(_ chat: [UInt8], mayBeLateUntil: Tick) {
+    guard let state = rooms[chat]?.state, state == .underWay else { return }
+    rooms[chat]?.registrationMayComeUntil = mayBeLateUntil
+    queue(chat)
+  }
+
+  private func settleDebt(_ record: inout RoomRecord) {
+    guard record.isOwed else { return }
+    record.isOwed = false
+    owed -= 1
   }
 
   func queue(_ chat: [UInt8]) {
@@ -98,11 +119,12 @@ extension Registrar {
       guard var record = rooms[chat] else { continue }
       record.isWatched = false
       if let since = record.emptySince {
-        if record.state == .registered, tick - since >= Self.roomLingerMilliseconds {
+        let isSettled = record.state == .registered && record.registrationMayComeUntil <= tick
+        if isSettled, tick - since >= Self.roomLingerMilliseconds {
           roomRemovals.append(chat)
         } else {
           // Somebody listened meanwhile, or its registration is under way.
-          record.emptySince = record.state == .registered ? since : tick
+          record.emptySince = isSettled ? since : tick
           watch(&record)
         }
       }
@@ -139,9 +161,11 @@ extension Registrar {
 
   func areRemoved(_ chats: [[UInt8]]) {
     for chat in chats {
-      guard let record = rooms[chat], record.state == .removing else { continue }
-      let isForgotten = record.listening.isEmpty && record.waiting.isEmpty
-      if isForgotten { rooms[chat] = nil } else { queue(chat) }
+      guard var record = rooms[chat], record.state == .removing else { continue }
+      record.mayStand = false
+      rooms[chat] = record
+      // Nobody's rooms are forgotten from the queue, when no late removal can come any more.
+      queue(chat)
     }
   }
 

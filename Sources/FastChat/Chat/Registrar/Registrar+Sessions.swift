@@ -23,6 +23,8 @@ struct SessionRecord {
   var isTold = false
   /// It was asked to be registered, and so may stand in the directory.
   var mayStand = false
+  /// A registration that was given up may take effect until then.
+  var registrationMayComeUntil: Tick = .min
   /// It detached while it was being registered.
   var isGone = false
   /// Its shard was told that a newer session of the device is there.
@@ -65,7 +67,7 @@ extension Registrar {
       sessions[session] = record
     } else {
       sessions[session] = nil
-      if record.mayStand { remove(record.entry, notBefore: tick) }
+      if record.mayStand { remove(record) }
     }
     advance()
   }
@@ -90,7 +92,7 @@ extension Registrar {
     record.entry.helloAt = registered.helloAt
     if record.isGone {
       sessions[registered.session] = nil
-      return remove(record.entry, notBefore: tick)
+      return remove(record)
     }
     if registered.isOutdated || record.isReplaced {
       record.state = .outdated
@@ -107,21 +109,18 @@ extension Registrar {
     }
   }
 
-  func registrationFailed(_ session: SessionID, notBefore: Tick) {
-    guard let record = sessions[session], record.state == .underWay else { return }
-    if record.isGone {
-      sessions[session] = nil
-      remove(record.entry, notBefore: notBefore)
-    } else {
-      queue(session)
-    }
+  func registrationFailed(_ session: SessionID, mayBeLateUntil: Tick) {
+    guard var record = sessions[session], record.state == .underWay else { return }
+    record.registrationMayComeUntil = mayBeLateUntil
+    sessions[session] = record
+    queue(session)
   }
 
   func queue(_ session: SessionID) {
     guard var record = sessions[session] else { return }
     if record.isGone {
       sessions[session] = nil
-      return remove(record.entry, notBefore: tick)
+      return remove(record)
     }
     record.state = record.isReplaced ? .outdated : .waiting
     sessions[session] = record
@@ -189,9 +188,10 @@ extension Registrar {
 
   // MARK: Removal
 
-  private func remove(_ entry: SessionEntry, notBefore: Tick) {
+  private func remove(_ record: SessionRecord) {
     guard sessionRemovals.count < Self.removalsWaiting else { return }
-    sessionRemovals.append(Removal(entry: entry, notBefore: notBefore))
+    let notBefore = max(tick, record.registrationMayComeUntil)
+    sessionRemovals.append(Removal(entry: record.entry, notBefore: notBefore))
   }
 
   func nextSessionRemovals() -> [Removal] {
