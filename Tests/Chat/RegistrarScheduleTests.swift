@@ -3,7 +3,7 @@ import Testing
 
 /// Random schedules of all that may happen to a registrar; the stage checks each step.
 @Suite struct RegistrarScheduleTests {
-  @Test(arguments: UInt64(1)...700)
+  @Test(arguments: UInt64(1)...150)
   func whatShardsTakeForRegisteredStandsWhateverHappens(seed: UInt64) {
     let stage = RegistrarStage(seed: seed, shards: 3)
     stage.faults = .init(lostRequests: 10, lostAnswers: 10, lateRequests: 10, delay: 150)
