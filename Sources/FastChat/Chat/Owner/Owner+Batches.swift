@@ -223,7 +223,10 @@ extension Owner {
       for (record, row) in zip(pass.request.records, pass.rows) { note(record, row, bytes) }
     }
     dropQueued(pass.queueBytes)
-    if pass.request.endsRebuild { endRebuild() }
+    if pass.request.endsRebuild {
+      endRebuild()
+      outcomes = [:]
+    }
   }
 
   private func note(

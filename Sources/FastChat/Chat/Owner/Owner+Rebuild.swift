@@ -215,7 +215,6 @@ extension Owner {
   /// The view is whole again; everybody doubts.
   func endRebuild() {
     rebuild = nil
-    outcomes = [:]
     directories = nil
     breakChains()
   }
