@@ -11,7 +11,7 @@ import Testing
 
   /// A view of which nothing has been applied.
   private func withView(_ body: (BothServers) throws -> Void) throws {
-    try withBothServers { both in
+    try withBothServers { (both) throws in
       try both.begin(view: Self.view, at: Self.start)
       try body(both)
       try both.compareStates()

@@ -1,0 +1,140 @@
+import Chat
+import Foundation
+import Redis
+import SimulatedRedis
+import Testing
+
+/// Leases, sessions and rooms, on both servers.
+@Suite struct DirectoryScriptTests {
+  private let server = ServerEpoch(server: "s1", epoch: .max)
+
+  private func holder(_ epoch: Epoch, process: Int64 = 7) -> LeaseHolder {
+    LeaseHolder(epoch: epoch, host: "host:1", boot: "boot", process: process)
+  }
+
+  private func take(
+    _ both: BothServers, _ holder: LeaseHolder, replacing: LeaseHolder? = nil, milliseconds: Int64 = 60_000
+  ) throws -> LeaseAnswer {
+    let command = RedisCommand.takeLease(
+      server: "s1", holder, replacing: replacing, milliseconds: milliseconds)
+    return LeaseAnswer(reply: try both.run(command))
+  }
+
+  private func renew(_ both: BothServers, _ epoch: Epoch) throws -> LeaseAnswer {
+    LeaseAnswer(reply: try both.run(.renewLease(server: "s1", epoch, milliseconds: 60_000)))
+  }
+
+  @Test func aLeaseIsTakenFromNobodyButWhoIsKnownToBeGone() throws {
+    try withBothServers { (both) throws in
+      #expect(try take(both, holder(1)) == .held)
+      #expect(try take(both, holder(2)) == .other(holder(1)))
+      #expect(try take(both, holder(2), replacing: holder(3)) == .other(holder(1)))
+      #expect(try take(both, holder(1)) == .held)
+      #expect(try take(both, holder(2), replacing: holder(1)) == .held)
+      #expect(try renew(both, 1) == .other(holder(2)))
+      #expect(try renew(both, 2) == .held)
+      #expect(try both.run(.dropLease(server: "s1", 1)) == .integer(0))
+      #expect(try both.run(.dropLease(server: "s1", 2)) == .integer(1))
+      #expect(try renew(both, 2) == .absent)
+    }
+  }
+
+  @Test func aLeaseThatIsNotRenewedLapses() throws {
+    try withBothServers { (both) throws in
+      #expect(try take(both, holder(1), milliseconds: 30) == .held)
+      usleep(60_000)
+      #expect(LeasesRead(tag: 1, reply: try both.run(.readLeases)).living.isEmpty)
+      #expect(try renew(both, 1) == .absent)
+      #expect(try take(both, holder(2)) == .held)
+      let read = LeasesRead(tag: 1, reply: try both.run(.readLeases))
+      #expect(read.living == [ServerEpoch(server: "s1", epoch: 2)])
+      #expect(read.directories == [both.simulated.replicationID])
+    }
+  }
+
+  private func register(
+    _ both: BothServers, _ session: UInt64, at server: ServerEpoch, device: String = "phone",
+    helloAt: WallTime? = nil
+  ) throws -> SessionRegistered {
+    let entry = SessionEntry(
+      session: SessionID(raw: session), user: Array("ann".utf8), device: Array(device.utf8), helloAt: helloAt)
+    let command = RedisCommand.registerSessions(server: server, [entry])[0]
+    return try #require([SessionRegistered](reply: try both.run(command))?.first)
+  }
+
+  @Test func aNewerSessionOfADeviceReplacesTheOlder() throws {
+    try withBothServers { (both) throws in
+      let other = ServerEpoch(server: "s2", epoch: 5)
+      let first = try register(both, 1, at: server)
+      #expect(!first.isOutdated && first.replaced.isEmpty)
+      let elsewhere = try register(both, 1, at: other, device: "tab")
+      #expect(elsewhere.replaced.isEmpty)
+      let second = try register(both, 1, at: other)
+      #expect(second.helloAt > first.helloAt && !second.isOutdated)
+      #expect(second.replaced == [ReplacedSession(server: server, session: SessionID(raw: 1))])
+    }
+  }
+
+  @Test func registeringAgainNeverEndsANewerSession() throws {
+    try withBothServers { (both) throws in
+      let first = try register(both, 1, at: server)
+      let second = try register(both, 2, at: server)
+      let again = try register(both, 1, at: server, helloAt: first.helloAt)
+      #expect(again.isOutdated && again.replaced.isEmpty && again.helloAt == first.helloAt)
+      // Where the directory lost the newer one, whoever comes first stands until it is back.
+      try both.flush()
+      #expect(try !register(both, 1, at: server, helloAt: first.helloAt).isOutdated)
+      let back = try register(both, 2, at: server, helloAt: second.helloAt)
+      #expect(!back.isOutdated && back.replaced.map(\.session.raw) == [1])
+    }
+  }
+
+  @Test func aRegistrationWhoseAnswerWasLostGivesTheSameTimeAgain() throws {
+    try withBothServers { (both) throws in
+      let first = try register(both, 1, at: server)
+      usleep(3_000)
+      #expect(try register(both, 1, at: server) == first)
+    }
+  }
+
+  @Test func aSessionIsNewerThanOneOfAClockThatWasAhead() throws {
+    try withBothServers { (both) throws in
+      let ahead = BothServers.clock + 3_600_000
+      _ = try register(both, 1, at: server, helloAt: ahead)
+      let second = try register(both, 2, at: server)
+      #expect(second.helloAt == ahead + 1 && second.replaced.map(\.session.raw) == [1])
+    }
+  }
+
+  @Test func sessionsAndRoomsAreRemovedByTheirOwnEpochOnly() throws {
+    try withBothServers { (both) throws in
+      let old = ServerEpoch(server: "s1", epoch: 4)
+      let room = Array("room:lobby".utf8)
+      _ = try register(both, 1, at: server)
+      try both.run(.registerRoom(room, server: server, partitions: 16))
+      let entry = SessionEntry(session: SessionID(raw: 1), user: Array("ann".utf8), device: [])
+      #expect(try both.run(RedisCommand.removeSessions(server: old, [entry])[0]) == .integer(0))
+      #expect(try both.run(.removeRoom(room, server: old, partitions: 16)) == .integer(0))
+      var lookUp = LookUp()
+      lookUp.users = [Array("ann".utf8), Array("nobody".utf8)]
+      lookUp.rooms = [room]
+      let replies = try RedisCommand.lookUp(lookUp, partitions: 16).map { try both.run($0) }
+      let found = LookedUp(tag: 1, lookUp, replies: replies, primaries: [try both.run(.readDirectory)])
+      #expect(!found.hasFailed && found.users == [[server], []] && found.rooms == [[server]])
+      #expect(found.directories == [both.simulated.replicationID])
+      #expect(try both.run(RedisCommand.removeSessions(server: server, [entry])[0]) == .integer(1))
+      #expect(try both.run(.removeRoom(room, server: server, partitions: 16)) == .integer(1))
+      #expect(try both.real.lines().isEmpty)
+      try both.compareStates()
+    }
+  }
+
+  @Test func entriesOfOneUserGoInOneStep() {
+    func entry(_ session: UInt64, _ user: String) -> SessionEntry {
+      SessionEntry(session: SessionID(raw: session), user: Array(user.utf8), device: [])
+    }
+    let commands = RedisCommand.registerSessions(
+      server: server, [entry(1, "a"), entry(2, "b"), entry(3, "a")])
+    #expect(commands.map(\.count) == [3 + 6, 3 + 3])
+  }
+}
