@@ -67,6 +67,29 @@ extension RedisCommand {
     return command
   }
 
+  /// Takes the lock of those who stand in for a server, or renews it where it is the holder's: a lease by the
+  /// same script. Answered by `LeaseAnswer(reply:)`.
+  public static func takeLock(
+    server: String, holder: ServerEpoch, milliseconds: Int64 = Limits.leaseMilliseconds
+  ) -> RedisCommand {
+    var command = RedisCommand(.takeLease, keys: 2)
+    command.add(RedisKeys.lock(server))
+    command.add(RedisKeys.allLocks)
+    command.add(server)
+    command.add(LeaseHolder(epoch: holder.epoch, host: holder.server, boot: "", process: 0).text)
+    command.add("")
+    command.add(milliseconds)
+    return command
+  }
+
+  /// Gives it up, where it is the holder's; answered by a number.
+  public static func dropLock(server: String, holder: ServerEpoch) -> RedisCommand {
+    var command = RedisCommand(.dropLease)
+    command.add(RedisKeys.lock(server))
+    command.add(holder.epoch)
+    return command
+  }
+
   /// Answered by `LeasesRead(tag:reply:)`.
   public static var readLeases: RedisCommand {
     var command = RedisCommand(.readLeases)

@@ -18,6 +18,12 @@ enum RedisKeys {
   /// `fc:{srv}:<server>`
   static func lease(_ server: String) -> String { "fc:{srv}:\(server)" }
 
+  /// `fc:{srv}:lock:<server>`: who stands in for it. No server's id has a colon.
+  static func lock(_ server: String) -> String { "fc:{srv}:lock:\(server)" }
+
+  /// `fc:{srv}:lock:all`
+  static let allLocks = "fc:{srv}:lock:all"
+
   /// `fc:{srv}:all`
   static let allServers = "fc:{srv}:all"
 }

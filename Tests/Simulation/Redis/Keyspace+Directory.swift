@@ -17,7 +17,8 @@ extension Keyspace {
 
   /// `take-lease.lua`
   mutating func takeLease(_ texts: CommandTexts, now: WallTime) -> RedisReply {
-    servers.insert(texts.string(2))
+    // Of a stand-in's lock the set of all locks, which nobody reads.
+    if texts.string(1) == "fc:{srv}:all" { servers.insert(texts.string(2)) }
     let (server, lease) = lease(texts, now: now)
     let new = texts.array(3)
     if let lease, lease.text != texts.array(4), Self.epoch(lease.text) != Self.epoch(new) {

@@ -7,6 +7,7 @@ final class Cluster {
   static let settleMilliseconds: Tick = 240_000
   /// And for which it is watched after that.
   static let quietMilliseconds: Tick = 20_000
+  static let answerMilliseconds: Tick = 15_000
 
   let engine: Engine
   let plan: Plan
@@ -78,6 +79,11 @@ final class Cluster {
       engine.run(until: min(engine.now + 1_000, end)) { [self] in isBroken }
     }
     engine.run(until: engine.now + Cluster.quietMilliseconds) { [self] in isBroken }
+    // Who asked something just now has his answer a little later.
+    let latest = engine.now + Cluster.answerMilliseconds
+    while engine.now < latest, !isBroken, !clients.allSatisfy(\.client.isSettled) {
+      engine.run(until: engine.now + 100) { [self] in isBroken }
+    }
     checks.tick(engine.now)
     if !isBroken, stoppedPartitions.isEmpty {
       for host in clients {

@@ -14,7 +14,7 @@ final class RouterHost {
   let registrar: Registrar
   private(set) var connections: [RedisConnection] = []
   var owners: [OwnerHost?]
-  private var standIn: StandInHost!
+  private(set) var standIn: StandInHost!
   private var inbox: InboxReader?
   private(set) var member: RouterGroup.Member?
   /// This process may write to the state topic as long as nobody initialized after it.
@@ -154,7 +154,20 @@ final class RouterHost {
       registrar.actionsPerformed()
       for action in actions { perform(action) }
     }
+    if standIn != nil {
+      if registrar.leaseHeldUntil > process.tick {
+        standIn.leaseHolds(epoch: registrar.epoch, until: registrar.leaseHeldUntil)
+      } else {
+        standIn.leaseLapsed()
+      }
+    }
     joinIfStanding()
+  }
+
+  /// The process goes on after it stood still: time is the first that it hears of.
+  func wakes() {
+    registrar.tick(process.tick)
+    performRegistrar()
   }
 
   private func perform(_ action: RegistrarAction) {
@@ -348,6 +361,12 @@ final class RouterHost {
     }
     // It joins again once it holds its lease.
     joinIfStanding()
+  }
+
+  /// A stand-in leaves the place it took.
+  func left(_ member: RouterGroup.Member) {
+    for p in owners.indices where owners[p]?.member === member { endOwner(p) }
+    kafka.group.leave(member)
   }
 
   /// A member that was put out hears of it by its next heartbeat.

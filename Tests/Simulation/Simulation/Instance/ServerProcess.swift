@@ -112,6 +112,7 @@ final class ServerProcess {
   func goOn() {
     guard !isDead, isStopped else { return }
     isStopped = false
+    router.wakes()
     for thread in threads { thread.goOn() }
   }
 

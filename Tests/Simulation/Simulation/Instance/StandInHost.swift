@@ -1,12 +1,85 @@
 import Chat
+import Redis
+import SimulatedRedis
 
-/// Takes the place of routers whose lease is gone.
+/// Joins the group in place of servers whose lease is gone: the machine as it is, and what it asks for.
 final class StandInHost {
   private unowned let router: RouterHost
+  private let machine: StandIns
+  private var members: [(server: String, member: RouterGroup.Member)] = []
+  private var lastRead: Tick = 0
+  private static let readMilliseconds: Tick = 1_000
 
-  init(_ router: RouterHost) { self.router = router }
+  init(_ router: RouterHost) {
+    self.router = router
+    machine = StandIns(server: router.process.name)
+  }
 
-  func tick() {}
-  func fenced(_ member: RouterGroup.Member) {}
-  func leave() {}
+  /// Servers that it stands in for.
+  var servers: [String] { members.map(\.server) }
+
+  func tick() {
+    machine.tick(router.process.tick)
+    perform()
+    guard router.engine.now - lastRead >= Self.readMilliseconds, router.cluster.servers.count > 1 else { return }
+    lastRead = router.engine.now
+    router.send(.readLeases) { [unowned self] reply in
+      var read = LeasesRead(tag: 0)
+      if let reply { read = LeasesRead(tag: 0, reply: reply) } else { read.hasFailed = true }
+      machine.leasesRead(read, tick: router.process.tick)
+      perform()
+    }
+  }
+
+  func leaseHolds(epoch: Epoch, until tick: Tick) {
+    machine.leaseHolds(epoch: epoch, until: tick)
+    perform()
+  }
+
+  func leaseLapsed() {
+    machine.leaseLapsed()
+    perform()
+  }
+
+  func fenced(_ member: RouterGroup.Member) {
+    guard let place = members.firstIndex(where: { $0.member === member }) else { return }
+    let server = members.remove(at: place).server
+    machine.fenced(server: server)
+    perform()
+  }
+
+  private func perform() {
+    while !machine.actions.isEmpty {
+      let actions = machine.actions
+      machine.actionsPerformed()
+      for action in actions { perform(action) }
+    }
+  }
+
+  private func perform(_ action: StandInAction) {
+    switch action {
+    case .takeLock(let tag, let server, let holder):
+      router.send(.takeLock(server: server, holder: holder)) { [unowned self] reply in
+        let answer = reply.map { LeaseAnswer(reply: $0) } ?? .unknown
+        machine.lockAnswered(tag, isHeld: answer == .unknown ? nil : answer == .held)
+        perform()
+      }
+    case .dropLock(let server, let holder): router.send(.dropLock(server: server, holder: holder)) { _ in }
+    case .join(let server):
+      guard !members.contains(where: { $0.server == server }) else { return }
+      router.engine.coverage.count(.standIns)
+      router.engine.note("\(router.process.name): stands in for \(server)")
+      let incarnation = router.kafka.initTransactions(server)
+      members.append((server, router.join(as: server, incarnation: incarnation)))
+    case .leave(let server):
+      guard let place = members.firstIndex(where: { $0.server == server }) else { return }
+      router.engine.note("\(router.process.name): stands in for \(server) no more")
+      router.left(members.remove(at: place).member)
+    }
+  }
+
+  func leave() {
+    for (_, member) in members { router.kafka.group.leave(member) }
+    members.removeAll()
+  }
 }
