@@ -277,6 +277,7 @@ public final class Ledger {
   }
 
   public func members(_ frame: ServerFrame, chat: Int, asked: Tick) {
+    guard !truth.lost.contains(checks.roster.chats[chat].partition) else { return }
     if !checks.mayAsk(user, chat, at: asked) { note(.i10, "members of \(name(chat)), where they are not") }
     for member in frame.memberNames where !truth.wasEverIn(chat, checks.roster.user(member)) {
       note(.i5, "\(member) is a member of \(name(chat)), who never joined")

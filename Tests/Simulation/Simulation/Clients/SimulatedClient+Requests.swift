@@ -36,6 +36,12 @@ extension SimulatedClient {
     }
   }
 
+  /// Sends a message to a chat now, where it is online.
+  func say(in chat: Int, now: Tick) {
+    self.now = now
+    if phase == .open || phase == .live { send(chat, isLarge: false) }
+  }
+
   private func name(_ chat: Int) -> String { roster.chats[chat].name }
 
   func cursor(_ chat: Int) -> Seq? { chat < cursors.count ? cursors[chat] : nil }

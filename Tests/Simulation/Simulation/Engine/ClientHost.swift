@@ -118,15 +118,21 @@ final class ClientHost {
     }
   }
 
+  /// The client says something in a chat, if it is online.
+  func say(in chat: Int) { input { $0.say(in: chat, now: engine.now) } }
+
   /// The network breaks the connection: the client hears of it at once, the server a little later.
-  func cut() {
+  func cut(comesBackAfter milliseconds: Tick? = nil) {
     guard let link, link === links[client.connection] else { return }
     let number = client.connection
     engine.coverage.count(.cut)
     engine.note("\(name) is cut off")
     links[number] = nil
     link.closeByClient()
-    input { $0.closed(number, code: 1006, retry: 0, now: engine.now) }
+    input {
+      $0.closed(number, code: 1006, retry: 0, now: engine.now)
+      if let milliseconds { $0.comeBack(after: milliseconds) }
+    }
   }
 
   var name: String { "\(client.user)/\(client.device)" }

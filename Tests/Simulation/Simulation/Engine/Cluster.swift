@@ -23,6 +23,7 @@ final class Cluster {
   var stalledLease: String?
   private var operations = 0
   private(set) var isSettling = false
+  private var injector: Injector!
   private var graves: [ServerProcess] = []
   private var troubles: [Trouble] = []
   /// Partitions that stopped loudly.
@@ -71,8 +72,12 @@ final class Cluster {
 
   func run() {
     for server in servers { engine.after(engine.random.between(0, 300)) { server.start() } }
-    Injector(self).begin()
-    engine.run(until: plan.activity) { [self] in isBroken || operations >= plan.operations }
+    keepTrimming()
+    injector = Injector(self)
+    injector.begin()
+    engine.run(until: plan.activity) { [self] in
+      isBroken || operations >= plan.operations
+    }
     settle()
     let end = engine.now + Cluster.settleMilliseconds
     while engine.now < end, !isBroken, !clients.allSatisfy(\.client.isSettled) {
@@ -85,7 +90,7 @@ final class Cluster {
       engine.run(until: engine.now + 100) { [self] in isBroken }
     }
     checks.tick(engine.now)
-    if !isBroken, stoppedPartitions.isEmpty {
+    if !isBroken, checks.truth.lost.isEmpty {
       for host in clients {
         if let complaint = host.client.complaint { checks.note(.liveness, complaint) }
       }
@@ -137,11 +142,19 @@ final class Cluster {
         partition: Int(partition), seq: LogPartition.seq(record.offset), appended: record.appended,
         bytes: bytes, wallOffset: Engine.wallAtStart)
     }
-    if faults.contains(.retention) || isSettling { trim(partition) }
+    if hasRetention { trim(partition) }
+  }
+
+  private var hasRetention: Bool { limits.windowEvents < Limits().windowEvents }
+
+  /// Time alone takes events too.
+  private func keepTrimming() {
+    guard hasRetention else { return }
+    for partition in 0..<plan.partitions { trim(partition) }
+    engine.after(1_000) { [unowned self] in keepTrimming() }
   }
 
   private func trim(_ partition: Int32) {
-    guard limits.windowEvents < 10_000 else { return }
     // The clock of the owner may be ahead.
     let begin = engine.wall - limits.windowMilliseconds + 5_000
     let log = kafka.log[Int(partition)]
@@ -186,6 +199,13 @@ final class Cluster {
 
   func trouble(_ kind: Checks.Trouble, server: String? = nil, for milliseconds: Tick) {
     troubles.append(Trouble(kind: kind, server: server, until: engine.now + milliseconds))
+  }
+
+  /// Removals may be unknown to some for so long: a view went back, or what tells of them is late.
+  func excuseRemovals(for milliseconds: Tick) {
+    for partition in 0..<Int(plan.partitions) {
+      checks.viewWentBack(partition: partition, until: engine.now + milliseconds)
+    }
   }
 
   func trouble(of process: ServerProcess) -> Checks.Trouble {

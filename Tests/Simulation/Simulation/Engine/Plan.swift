@@ -27,6 +27,11 @@ struct Plan {
     profile.privateRooms = random.below(2)
     profile.instances = instances
     activity = isLong ? random.between(480_000, 600_000) : random.between(15_000, 60_000)
+    // What takes half a minute needs the time to happen and to be over.
+    let slow: [FaultKind] = [
+      .freeze, .twoOwners, .standInDies, .lateBatches, .shardStall, .viewFarBack, .lateAppend,
+    ]
+    if !isLong, slow.contains(where: faults.contains) { activity = random.between(50_000, 130_000) }
     operations = 50 + random.below(200)
     let devices = Int64(profile.users * profile.devicesPerUser)
     profile.pauseMilliseconds = max(devices * activity / (Int64(operations) * 3 / 2), 50)

@@ -236,8 +236,10 @@ final class OwnerHost {
   private func readLog(_ reading: UInt64, from place: LogPlace) {
     reader?.stop()
     stateReading?.isPaused = false
-    let reader = LogReader(kafka, partition: partition, from: place, thread: router.thread) {
-      [weak self] record in
+    let reader = LogReader(
+      kafka, partition: partition, from: place, thread: router.thread,
+      lag: { [weak router] in router?.lag ?? 0 }
+    ) { [weak self] record in
       guard let self, !isOver else { return }
       record.bytes.withUnsafeBytes { bytes in
         var offset = 0
@@ -249,7 +251,6 @@ final class OwnerHost {
         }
       }
     }
-    reader.lag = router.lag
     self.reader = reader
   }
 

@@ -21,7 +21,9 @@ final class StandInHost {
   func tick() {
     machine.tick(router.process.tick)
     perform()
-    guard router.engine.now - lastRead >= Self.readMilliseconds, router.cluster.servers.count > 1 else { return }
+    guard router.engine.now - lastRead >= Self.readMilliseconds, router.cluster.servers.count > 1 else {
+      return
+    }
     lastRead = router.engine.now
     router.send(.readLeases) { [unowned self] reply in
       var read = LeasesRead(tag: 0)

@@ -11,15 +11,16 @@ final class LogReader {
   private var isFetching = false
   private(set) var isStopped = false
   /// Milliseconds that each fetch takes longer: a router that is behind.
-  var lag: Tick = 0
+  private let lag: () -> Tick
 
   init(
     _ kafka: SimulatedKafka, partition: Int32, from place: LogPlace, thread: SimulatedThread,
-    deliver: @escaping (LogPartition.Record) -> Void
+    lag: @escaping () -> Tick, deliver: @escaping (LogPartition.Record) -> Void
   ) {
     self.kafka = kafka
     self.partition = kafka.log[Int(partition)]
     self.thread = thread
+    self.lag = lag
     self.deliver = deliver
     switch place {
     case .beginning: next = 0
@@ -48,7 +49,7 @@ final class LogReader {
       }
       return
     }
-    kafka.engine.after(kafka.delay() + lag) { [self] in
+    kafka.engine.after(kafka.delay() + lag()) { [self] in
       thread.run { [self] in
         isFetching = false
         take()

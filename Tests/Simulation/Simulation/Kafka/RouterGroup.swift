@@ -97,17 +97,20 @@ final class RouterGroup {
     engine.note(
       "group: generation \(generation) "
         + members.map { "\($0.instance) \($0.partitions)" }.joined(separator: " "))
-    // The new assignment waits for those who let go in time, not for who is late or stands still.
+    // The new assignment waits for those who let go in time, not for who is late or stands still. Who is late
+    // has it once he has heard.
+    let heard = members.map { _ in notice() }
     var barrier: Tick = 0
-    for member in members {
-      let heard = notice()
-      if member.isBeating(), heard <= RouterGroup.barrierMilliseconds { barrier = max(barrier, heard) }
+    for (member, heard) in zip(members, heard) where member.isBeating() {
+      if heard <= RouterGroup.barrierMilliseconds { barrier = max(barrier, heard) }
+    }
+    for (member, heard) in zip(members, heard) {
       engine.after(heard) { [self] in
         guard member.isIn, generation == current else { return }
         member.assign(member, nil)
       }
+      tell(member, member.partitions, after: max(barrier, heard))
     }
-    for member in members { tell(member, member.partitions, after: barrier) }
   }
 
   private func tell(_ member: Member, _ partitions: [Int32], after barrier: Tick = 0) {
