@@ -48,6 +48,13 @@ public struct RedisCommand: Sendable, Equatable {
 
   private var isAboutPrimary: Bool { script == nil && self[0].elementsEqual("INFO".utf8) }
 
+  /// All texts as they lie in memory: text `i` ends before `ends[i]`, where the next one begins.
+  public func withTexts<Result>(
+    _ body: (_ bytes: UnsafeRawBufferPointer, _ ends: UnsafeBufferPointer<Int>) throws -> Result
+  ) rethrows -> Result {
+    try bytes.withUnsafeBytes { bytes in try ends.withUnsafeBufferPointer { try body(bytes, $0) } }
+  }
+
   // MARK: Writing
 
   mutating func add(_ bytes: UnsafeRawBufferPointer) {
@@ -87,13 +94,20 @@ public struct RedisCommand: Sendable, Equatable {
   }
 
   mutating func append(_ number: UInt64) {
+    var digits = 1
     var rest = number
-    let start = bytes.count
-    repeat {
-      bytes.append(UInt8(ascii: "0") + UInt8(rest % 10))
+    while rest >= 10 {
       rest /= 10
-    } while rest > 0
-    bytes[start...].reverse()
+      digits += 1
+    }
+    bytes.append(contentsOf: repeatElement(UInt8(ascii: "0"), count: digits))
+    rest = number
+    var place = bytes.count
+    while rest > 0 {
+      place -= 1
+      bytes[place] += UInt8(truncatingIfNeeded: rest % 10)
+      rest /= 10
+    }
   }
 
   mutating func end() { ends.append(bytes.count) }

@@ -18,8 +18,8 @@ public final class SimulatedRedis {
   /// Runs a command in one step.
   /// - Parameter now: the server's clock, for leases, idle histories and the time of a `hello`.
   public func run(_ command: RedisCommand, now: WallTime) -> RedisReply {
-    command.bytes.withUnsafeBytes { bytes in
-      let texts = CommandTexts(command: command, bytes: bytes)
+    command.withTexts { bytes, ends in
+      let texts = CommandTexts(bytes: bytes, ends: ends)
       guard let script = command.script else { return plain(texts, now: now) }
       guard isPrimary || script == .query || script == .readLeases else { return Self.readOnly }
       switch script {
@@ -72,21 +72,16 @@ public final class SimulatedRedis {
 
 /// The texts of a command: of a script its keys and then its arguments.
 struct CommandTexts {
-  private let command: RedisCommand
-  private let bytes: UnsafeRawBufferPointer
+  let bytes: UnsafeRawBufferPointer
+  let ends: UnsafeBufferPointer<Int>
 
-  init(command: RedisCommand, bytes: UnsafeRawBufferPointer) {
-    self.command = command
-    self.bytes = bytes
-  }
-
-  var count: Int { command.count }
+  var count: Int { ends.count }
 
   subscript(index: Int) -> UnsafeRawBufferPointer {
-    UnsafeRawBufferPointer(rebasing: bytes[command.range(index)])
+    UnsafeRawBufferPointer(rebasing: bytes[(index == 0 ? 0 : ends[index - 1])..<ends[index]])
   }
 
-  func isEmpty(_ index: Int) -> Bool { command.range(index).isEmpty }
+  func isEmpty(_ index: Int) -> Bool { self[index].isEmpty }
   func string(_ index: Int) -> String { String(decoding: self[index], as: UTF8.self) }
   func array(_ index: Int) -> [UInt8] { Array(self[index]) }
   func flag(_ index: Int) -> Bool { self[index].elementsEqual("1".utf8) }
@@ -139,13 +134,20 @@ struct TextBuilder {
 
   mutating func append(_ number: Int64) {
     if number < 0 { bytes.append(UInt8(ascii: "-")) }
-    var rest = number.magnitude
-    let start = bytes.count
-    repeat {
-      bytes.append(UInt8(ascii: "0") + UInt8(rest % 10))
-      rest /= 10
-    } while rest > 0
-    bytes[start...].reverse()
+    append(number.magnitude)
+  }
+
+  mutating func append(_ number: UInt64) {
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
+      var rest = number
+      var place = digits.count
+      repeat {
+        place -= 1
+        digits[place] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+        rest /= 10
+      } while rest > 0
+      bytes.append(contentsOf: UnsafeBufferPointer(rebasing: digits[place...]))
+    }
   }
 
   /// Numbers with a space between two.
@@ -160,7 +162,19 @@ struct TextBuilder {
 }
 
 extension RedisReply {
-  static func text(_ number: Int64?) -> RedisReply { number.map { .bytes(Array(String($0).utf8)) } ?? .null }
-  static func text(_ id: UInt64?) -> RedisReply { id.map { .bytes(Array(String($0).utf8)) } ?? .null }
+  static func text(_ number: Int64?) -> RedisReply {
+    guard let number else { return .null }
+    var text = TextBuilder(capacity: 20)
+    text.append(number)
+    return .bytes(text.bytes)
+  }
+
+  static func text(_ id: UInt64?) -> RedisReply {
+    guard let id else { return .null }
+    var text = TextBuilder(capacity: 20)
+    text.append(id)
+    return .bytes(text.bytes)
+  }
+
   static func text(_ string: String) -> RedisReply { .bytes(Array(string.utf8)) }
 }
