@@ -173,6 +173,7 @@ extension PartitionSpace {
     if !run.isReplay || record.seq > head { return (head, false, true) }
     guard let last = chats[chat].history.newest else {
       let prev = max(view.begin ?? run.from, run.windowFloor - 1)
+      if record.kind == .create || prev < SeqSpace.base(generation: 1) { return (0, false, false) }
       return (min(prev, record.seq - 1), false, false)
     }
     if last < record.seq { return (last, false, false) }

@@ -39,9 +39,12 @@ local lastRecent = isReplay and lastSeq(recent) or 0
 local lastOutcome = isReplay and lastSeq(outcomes) or 0
 
 -- Where nothing of a chat is left, what came before its first event of a replay is not known: something
--- above all that the log does not have any more, and below all that it has.
-local function unknownPrev(seq)
+-- above all that the log does not have any more, and below all that it has. Nothing came before the log's
+-- first record, or before a room was created.
+local FIRST = 1099511627776 -- of generation 1
+local function unknownPrev(seq, kind)
   local prev = math.max(tonumber(state[6] or from), tonumber(ARGV[8]) - 1)
+  if kind == CREATE or prev < FIRST then return '0' end
   return string.format('%.0f', math.min(prev, tonumber(seq) - 1))
 end
 
@@ -112,13 +115,13 @@ local function change(kind, chat, user, role, seq, room)
 end
 
 -- The event before this one, and whether this one is stored already.
-local function place(chat, seq)
+local function place(chat, seq, kind)
   local head = call('HGET', prefix .. 'k:' .. chat, 'head') or '0'
   if not isReplay or tonumber(seq) > tonumber(head) then return head, false, true end
   -- The head was restored, and this comes before it.
   local history = prefix .. 'h:' .. chat
   local last = call('XREVRANGE', history, '+', '-', 'COUNT', 1)[1]
-  if not last then return unknownPrev(seq), false, false end
+  if not last then return unknownPrev(seq, kind), false, false end
   local lastSeq = match(last[1], '^%d+')
   if tonumber(lastSeq) < tonumber(seq) then return lastSeq, false, false end
   local stored = call('XRANGE', history, seq .. '-0', seq .. '-0')[1]
@@ -129,7 +132,7 @@ local touched, order = {}, {}
 
 -- Stores an event; its `prev`.
 local function store(seq, kind, role, origin, time, chat, author, first, rest)
-  local prev, isStored, isHead = place(chat, seq)
+  local prev, isStored, isHead = place(chat, seq, kind)
   if not touched[chat] then
     touched[chat] = true
     order[#order + 1] = chat

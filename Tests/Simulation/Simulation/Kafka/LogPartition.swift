@@ -12,6 +12,8 @@ final class LogPartition {
   let number: Int32
   private(set) var records: [Record] = []
   private(set) var nextOffset: Int64 = 0
+  /// Where the log begins, as the broker says.
+  private(set) var firstOffset: Int64 = 0
   private var lastTime: WallTime = 0
   /// What the broker takes for the log's end just now, where it is wrong.
   var mistakenEnd: Int64? { didSet { wakeReaders() } }
@@ -56,7 +58,8 @@ final class LogPartition {
     return low
   }
 
-  /// The offset of the first record that was taken at that time or later; nil where there is none.
+  /// The offset of the first record that was taken at that time or later, and of all before it that cannot
+  /// be there any more; nil where there is none.
   func offset(since time: WallTime) -> Int64? {
     var low = 0
     var high = records.count
@@ -64,11 +67,14 @@ final class LogPartition {
       let middle = (low + high) / 2
       if records[middle].appended < time { low = middle + 1 } else { high = middle }
     }
-    return low < records.count ? records[low].offset : nil
+    return low < records.count ? (low == 0 ? firstOffset : records[low].offset) : nil
   }
 
   /// Retention: the oldest records go.
-  func removeRecords(below offset: Int64) { records.removeSubrange(..<index(at: offset)) }
+  func removeRecords(below offset: Int64) {
+    records.removeSubrange(..<index(at: offset))
+    firstOffset = max(firstOffset, offset)
+  }
 
   /// The last records are lost, and their offsets are given again.
   func truncate(to offset: Int64) {
