@@ -65,6 +65,7 @@ extension Edge {
       if actions.count >= Self.actionsAtOnce { return }
     }
     partitions[p].position = batch.upto
+    partitions[p].joinedOnAt = tick
     current = nil
     finished = batch
     settleAhead(partition: p)

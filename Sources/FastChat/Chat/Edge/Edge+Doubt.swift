@@ -114,6 +114,7 @@ extension Edge {
     partitions[p].answered = lastTag
     partitions[p].answeredAt = tick
     partitions[p].heardAt = tick
+    partitions[p].joinedOnAt = tick
     settleAhead(partition: p)
     for id in partitions[p].waiting { if let session = find(id) { queueForCatchUp(session) } }
     partitions[p].waiting.removeAll()

@@ -130,15 +130,25 @@ extension Edge {
     _ text: UnsafeRawBufferPointer
   ) -> Bool {
     guard case .room = chat.name else { return true }
-    if tick <= leaseUntil, membership(of: session.pointee.user, in: chat.bytes) != nil { return true }
+    let partition = partition(of: chat.bytes)
+    if authorisesFromMemory(partition), membership(of: session.pointee.user, in: chat.bytes) != nil {
+      return true
+    }
     let user = userNames.bytes(session.pointee.user)
     ask(
       .confirm(session.pointee.id, frame: Array(text)),
       ViewQuery(
-        tag: 0, partition: partition(of: chat.bytes), what: .member, chat: Array(chat.bytes),
-        user: Array(user)))
+        tag: 0, partition: partition, what: .member, chat: Array(chat.bytes), user: Array(user)))
     pause(session, .confirming)
     return false
+  }
+
+  /// Whether removals reached this shard within the time in which a removed member's sends are refused: its
+  /// lease holds, and in a doubt its last batch is no older.
+  private func authorisesFromMemory(_ partition: Int32) -> Bool {
+    let p = Int(partition)
+    return tick <= leaseUntil
+      && (partitions[p].doubt == .none || tick - partitions[p].joinedOnAt < Limits.leaseMilliseconds)
   }
 
   /// The view's answer to `isKnownMember`.

@@ -108,6 +108,7 @@ final class Shard {
     // A connection that came to its bound may be empty once this turn has written: then it goes on at once,
     // as one does that the end of the last turn let read on.
     let mayWait = filled.isEmpty && resumed.isEmpty
+    let last = loop.tick
     loop.turn(waitAtMostMilliseconds: mayWait ? Int(Shard.deadlineMilliseconds) : 0)
     let started = Clock.nanoseconds()
     pulse.turn(at: loop.tick)
@@ -117,6 +118,8 @@ final class Shard {
       tick: loop.tick, wall: loop.wallTime, appendRoom: storeQueue.room / ports.count)
     settle()
     lookAtFilled()
+    // After standing still: who was removed meanwhile is not authorised by what this shard remembers.
+    if loop.tick - last >= Limits.leaseMilliseconds { takeMail() }
     while let event = loop.next() { take(event) }
     // At the end also what was posted and is not announced yet.
     if hasMail || newStage != stage { takeMail() }

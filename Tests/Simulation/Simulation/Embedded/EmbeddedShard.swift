@@ -35,6 +35,7 @@ final class EmbeddedShard {
   private var generation: UInt32 = 0
   private var resumed: [SessionID] = []
   private var isScheduled = false
+  private var lastTurn: Tick = 0
 
   init(_ process: EmbeddedProcess, index: Int, limits: Limits) {
     self.process = process
@@ -111,12 +112,13 @@ final class EmbeddedShard {
       edge.mailboxOverflowed()
       settle()
     }
+    // As the real one does after it stood still.
+    if engine.now - lastTurn >= Limits.leaseMilliseconds { takeMail() }
+    lastTurn = engine.now
     let events = sockets
     sockets.removeAll(keepingCapacity: true)
     for (link, event) in events { take(event, link) }
-    let mail = mailbox
-    mailbox.removeAll(keepingCapacity: true)
-    for one in mail { take(one) }
+    takeMail()
     if looksAtDeadlines {
       edge.checkDeadlines()
       settle()
@@ -125,6 +127,12 @@ final class EmbeddedShard {
     edge.endTurn()
     settle()
     handOver()
+  }
+
+  private func takeMail() {
+    let mail = mailbox
+    mailbox.removeAll(keepingCapacity: true)
+    for one in mail { take(one) }
   }
 
   private func take(_ event: SocketEvent, _ link: EmbeddedLink) {
