@@ -72,7 +72,8 @@ import Testing
     if dice.happens(3) { world.wall += 20_000 }
   }
 
-  @Test(arguments: 1...40) func everyRecordChangesTheViewOnce(seed: Int) {
+  /// 217: outcomes that a view under rebuild still had from above its place were judged again.
+  @Test(arguments: Array(1...15) + [217]) func everyRecordChangesTheViewOnce(seed: Int) {
     var dice = Dice(state: UInt64(seed) &* 0x9E37_79B9_7F4A_7C15)
     let world = OwnerBackends()
     let s1 = ServerEpoch(server: "s1", epoch: 1)

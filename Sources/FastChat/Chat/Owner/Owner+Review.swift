@@ -67,7 +67,6 @@ extension Owner {
     guard let id = state.id else { return beginRebuild(of: state) }
     guard review.isFresh else { return id == view ? decide(own: state) : decide(others: state) }
     guard let applied = state.applied else { return beginRebuild(of: state) }
-    outcomes = outcomes.filter { $0.key <= applied }
     view = id
     if state.rebuildingUntil != nil { return continueRebuild(of: state) }
     if let committed, applied < committed { return beginRebuild(of: state) }
