@@ -135,7 +135,8 @@ import Testing
     try withBothServers { (both) throws in
       let s = Self.start
       try both.beginRebuild(
-        view: Self.view, until: s + 90, rows: [row("dm:a:b", s + 40, .head), row("dm:a:c", s - 7, .head)],
+        view: Self.view, until: s + 90,
+        rows: [row("dm:a:b", s + 40, .head), row("dm:a:c", s - 7, .head), row("dm:a:d", s + 80, .head)],
         applied: s)
       let first = ApplyRequest(
         view: Self.view, from: s, [TestRecord(seq: s + 1, chat: "dm:x:y", from: "x")], isReplay: true)
@@ -149,6 +150,11 @@ import Testing
       let rows = try both.apply(ApplyRequest(view: Self.view, from: s + 1, records, isReplay: true))
       #expect(rows.map(\.prev) == [s, s + 30, s + 40, s - 7])
       #expect(try state(both).applied == s + 60)
+      // The window has moved on meanwhile: what was trimmed may be what came before.
+      var later = ApplyRequest(
+        view: Self.view, from: s + 60, [TestRecord(seq: s + 70, chat: "dm:a:d", from: "a")], isReplay: true)
+      later.windowFloor = s + 65
+      #expect(try both.apply(later).map(\.prev) == [s + 64])
     }
   }
 
