@@ -17,6 +17,7 @@ final class ServerProcess {
   /// Its process id.
   let number: Int64
   private(set) var isDraining = false
+  private var lastWord: Tick = 0
   private(set) var isDead = false
   private(set) var isStopped = false
   /// Clients are let in.
@@ -92,8 +93,10 @@ final class ServerProcess {
     toRouter { $0.stop(partition) }
   }
 
+  /// What shards say arrives in its order.
   private func toRouter(_ work: @escaping (RouterHost) -> Void) {
-    engine.after(engine.random.between(0, 1)) { [weak self] in
+    lastWord = max(lastWord, engine.now + engine.random.between(0, 1))
+    engine.after(lastWord - engine.now) { [weak self] in
       guard let self, !isDead else { return }
       router.thread.run { [unowned self] in work(router) }
     }
