@@ -30,6 +30,7 @@ extension Owner {
       pass?.isTainted = true
     }
     directories = answer.directories
+    answeredUpto = Array(repeating: 0, count: answer.directories.count)
     advance()
   }
 
@@ -106,13 +107,20 @@ extension Owner {
     }
     let listening = Listening(pass, living: leases.living)
     let ranges = listening.isNobody ? [] : composeHints(pass)
-    let involved = known.filter(answered.contains)
+    for (place, id) in known.enumerated() where answered.contains(id) {
+      answeredUpto[place] = pass.request.upto
+    }
     for (place, server) in leases.living.enumerated() where pass.isBeat || listening.hasAny(place) {
-      send(
-        pass, to: server, directories: sent[server] == nil || !listening.hasAny(place) ? known : involved
-      ) { ranges.isEmpty || !listening.concerns(place, record: $0) ? 0..<0 : ranges[$0] }
+      send(pass, to: server, directories: listening.hasAny(place) ? involved(server, known) : known) { ranges.isEmpty || !listening.concerns(place, record: $0) ? 0..<0 : ranges[$0] }
     }
     if pass.isBeat { lastBeat = tick }
+  }
+
+  /// The primaries that a batch to this server names: those that answered for any record behind the last batch
+  /// to it. What came between and went to others may have concerned it by a directory that nobody answers for.
+  private func involved(_ server: ServerEpoch, _ known: [DirectoryID]) -> [DirectoryID] {
+    guard let since = sent[server] else { return known }
+    return known.indices.filter { answeredUpto[$0] > since }.map { known[$0] }
   }
 
   /// Encodes the batch's hints, once for all servers; returns where each record's stands.

@@ -127,6 +127,8 @@ public final class Owner {
   // The chain.
   /// The primaries of the directory; nil where they have to be read before the next batch.
   var directories: [DirectoryID]?
+  /// For each of them, up to where look-ups were last answered by it.
+  var answeredUpto: [Seq] = []
   /// `upto` of the last batch to each server's epoch, where no batch since then may have been missed.
   var sent: [ServerEpoch: Seq] = [:]
   /// Nil where every living server is to get a batch at once.
