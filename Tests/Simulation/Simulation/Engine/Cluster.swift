@@ -73,6 +73,7 @@ final class Cluster {
   func run() {
     for server in servers { engine.after(engine.random.between(0, 300)) { server.start() } }
     keepTrimming()
+    watchViews()
     injector = Injector(self)
     injector.begin()
     engine.run(until: plan.activity) { [self] in
@@ -95,6 +96,7 @@ final class Cluster {
         if let complaint = host.client.complaint { checks.note(.liveness, complaint) }
       }
     }
+    if !isBroken { checkViews(whole: true) }
     if !isBroken { checks.finish() }
     engine.coverage.count(.operations, operations)
     engine.coverage.count(.resets, clients.reduce(0) { $0 + $1.client.ledger.resets })
