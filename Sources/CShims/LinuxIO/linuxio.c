@@ -1,10 +1,12 @@
 #define _GNU_SOURCE
 #include "linuxio.h"
 
+#include <fcntl.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/timex.h>
 
 int linuxio_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }
 
@@ -34,4 +36,14 @@ int linuxio_processors(void) {
   cpu_set_t set;
   CPU_ZERO(&set);
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+int linuxio_open_unnamed(const char *directory) {
+  return open(directory, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+}
+
+int linuxio_clock_synchronised(void) {
+  struct timex state = {0};
+  if (adjtimex(&state) == -1) return -1;
+  return (state.status & STA_UNSYNC) == 0;
 }

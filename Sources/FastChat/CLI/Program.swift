@@ -17,6 +17,8 @@ enum Program {
       case .serve(let configuration, let notes):
         for note in notes { Log.warning("configuration", ["note": note]) }
         exit(ServerProgram.run(configuration))
+      case .doctor(let configuration, let notes, let json):
+        exit(DoctorProgram.run(configuration, notes: notes, json: json))
       }
     } catch {
       var line = "fastchat: \(error)\n"

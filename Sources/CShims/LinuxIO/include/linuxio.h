@@ -25,6 +25,11 @@ int linuxio_name_thread(const char *name);
 int linuxio_bind_thread(unsigned processor);
 /// Processors that this process may run on.
 int linuxio_processors(void);
+/// Opens a new file for writing that has no name in its directory, and is gone when it is closed, however
+/// the process ends (O_TMPFILE). A descriptor, or -1 and errno.
+int linuxio_open_unnamed(const char *directory);
+/// Whether the kernel was told that its clock is kept right (adjtimex(2)); -1: it does not say.
+int linuxio_clock_synchronised(void);
 
 // Macros and enumerators that are not imported as the type they are used as.
 

@@ -8,19 +8,25 @@ struct Flags: Sendable {
   private(set) var given: [(option: Option, text: String?)] = []
   private(set) var wantsHelp = false
   private(set) var wantsVersion = false
+  /// Whether `--json` was given, which is no option of the server's.
+  private(set) var wantsJSON = false
 
   /// Reads flags with glibc's getopt_long. No abbreviations: one that is clear today may begin two
   /// flags in the next release.
-  init(_ words: [String]) throws(ConfigurationError) {
-    self = try Self.getopt.withLock { _ throws(ConfigurationError) in try Flags(holdingGetopt: words) }
+  ///
+  /// - Parameter takesJSON: whether the command has a `--json`.
+  init(_ words: [String], takesJSON: Bool = false) throws(ConfigurationError) {
+    self = try Self.getopt.withLock { _ throws(ConfigurationError) in
+      try Flags(holdingGetopt: words, takesJSON)
+    }
   }
 
   /// getopt_long keeps its place in variables of the process.
   private static let getopt = Mutex(())
 
-  private init(holdingGetopt words: [String]) throws(ConfigurationError) {
-    let names = Options.all.map(\.name) + ["help", "version"]
-    let needsValue = Options.all.map { !$0.isToggle } + [false, false]
+  private init(holdingGetopt words: [String], _ takesJSON: Bool) throws(ConfigurationError) {
+    let names = Options.all.map(\.name) + ["help", "version"] + (takesJSON ? ["json"] : [])
+    let needsValue = names.map { name in Options.named(name).map { !$0.isToggle } ?? false }
     let arguments = CStrings(["fastchat"] + words)
     let flags = CStrings(names)
 
@@ -43,6 +49,7 @@ struct Flags: Sendable {
         } else {
           wantsHelp = wantsHelp || names[index] == "help"
           wantsVersion = wantsVersion || names[index] == "version"
+          wantsJSON = wantsJSON || names[index] == "json"
         }
       case COMMANDLINE_MISSING_VALUE:
         guard let option = Options.named(word.dropFirst(2)) else { throw Self.unknown(word, among: names) }

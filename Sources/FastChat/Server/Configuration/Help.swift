@@ -7,6 +7,8 @@ enum Help {
   static var text: String {
     var text = """
       Usage: fastchat [serve] [flags]   run the server
+             fastchat doctor [flags]    check this machine for what serve would be asked with these flags
+                                        (--json for scripts; exit 0 fine, 1 change, 3 broken)
              fastchat options           print the page of all options (Markdown)
              fastchat --help, --version
 

@@ -2,6 +2,8 @@
 public enum Invocation: Sendable {
   /// Serve; `notes` are lines to log as warnings.
   case serve(Configuration, notes: [String])
+  /// Check the machine for what `serve` would be asked; `notes` are findings too.
+  case doctor(Configuration, notes: [String], json: Bool)
   /// Print a text on standard output and end with 0.
   case show(String)
 
@@ -26,7 +28,7 @@ public enum Invocation: Sendable {
       throw ConfigurationError(
         "unknown command '\(Printable.short(command))'\(suggestion.isEmpty ? "; see --help" : suggestion)")
     }
-    let flags = try Flags(Array(words))
+    let flags = try Flags(Array(words), takesJSON: command == "doctor")
     if flags.wantsHelp {
       self = .show(Help.text)
     } else if flags.wantsVersion {
@@ -34,17 +36,22 @@ public enum Invocation: Sendable {
     } else if command == "options" {
       guard flags.given.isEmpty else { throw ConfigurationError("options takes no flags; see --help") }
       self = .show(OptionsPage.text)
+    } else if command == "doctor" {
+      // Too few descriptors are a finding of its own, with what to do.
+      let (configuration, notes) = try Self.configuration(flags, environment, descriptors: .max)
+      self = .doctor(configuration, notes: notes, json: flags.wantsJSON)
     } else {
-      self = try Self.serve(flags, environment, descriptors)
+      let (configuration, notes) = try Self.configuration(flags, environment, descriptors: descriptors)
+      self = .serve(configuration, notes: notes)
     }
   }
 
-  private static let commands = ["serve", "options"]
+  private static let commands = ["serve", "doctor", "options"]
   private static let configOption = "config"
 
-  private static func serve(
-    _ flags: Flags, _ environment: [(name: String, value: String)], _ descriptors: Int
-  ) throws(ConfigurationError) -> Invocation {
+  private static func configuration(
+    _ flags: Flags, _ environment: [(name: String, value: String)], descriptors: Int
+  ) throws(ConfigurationError) -> (Configuration, notes: [String]) {
     let variables = Variables(environment)
     var configuration = Configuration()
     let flagged = flags.given.last { $0.option.name == configOption }?.text
@@ -58,7 +65,7 @@ public enum Invocation: Sendable {
       try option.apply(text ?? "true", from: .flag, to: &configuration)
     }
     try configuration.check(descriptors: descriptors)
-    return .serve(configuration, notes: variables.notes)
+    return (configuration, variables.notes)
   }
 
   private static func apply(
