@@ -121,8 +121,8 @@ let package = Package(
       path: "Tests/Simulation/Program",
       swiftSettings: strict),
     .testTarget(
-      name: "SimulationTests", dependencies: ["Chat", "JSON", "Simulation"], path: "Tests/Simulation/Tests",
-      swiftSettings: strict),
+      name: "SimulationTests", dependencies: ["Chat", "JSON", "SimulatedRedis", "Simulation"],
+      path: "Tests/Simulation/Tests", swiftSettings: strict),
     .testTarget(name: "HouseTests", path: "Tests/House", swiftSettings: strict),
     .testTarget(
       name: "IntegrationTests", dependencies: ["Support", "JSON"], path: "Tests/Integration",

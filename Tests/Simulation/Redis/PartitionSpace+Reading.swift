@@ -5,6 +5,11 @@ public struct PartitionReading: Sendable {
   public struct Member: Sendable {
     public var name: String
     public var row: MemberRow
+
+    public init(name: String, row: MemberRow) {
+      self.name = name
+      self.row = row
+    }
   }
 
   public struct Event: Sendable {
@@ -13,6 +18,14 @@ public struct PartitionReading: Sendable {
     public var kind: RecordKind
     public var role: Role
     public var user: String
+
+    public init(seq: Seq, prev: Seq, kind: RecordKind, role: Role, user: String) {
+      self.seq = seq
+      self.prev = prev
+      self.kind = kind
+      self.role = role
+      self.user = user
+    }
   }
 
   public struct Chat: Sendable {
@@ -21,17 +34,32 @@ public struct PartitionReading: Sendable {
     public var isPublic: Bool?
     public var members: [Member]
     public var history: [Event]
+
+    public init(name: String, head: Seq, isPublic: Bool?, members: [Member], history: [Event]) {
+      self.name = name
+      self.head = head
+      self.isPublic = isPublic
+      self.members = members
+      self.history = history
+    }
   }
 
   /// A user's chats, by the chat's name.
   public struct User: Sendable {
     public var name: String
     public var chats: [Member]
+
+    public init(name: String, chats: [Member]) {
+      self.name = name
+      self.chats = chats
+    }
   }
 
   public var chats: [Chat] = []
   public var users: [User] = []
   public var outcomes: [OutcomeRow] = []
+
+  public init() {}
 }
 
 extension PartitionSpace {
