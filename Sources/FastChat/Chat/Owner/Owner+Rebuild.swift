@@ -161,7 +161,9 @@ extension Owner {
     phase = .placing
     if rebuild.oldest == nil { return askWindow(.oldest, time: 0) }
     guard rebuild.windowBegin != nil else {
-      let time = wall - configuration.limits.windowMilliseconds
+      // Heads are in the state topic once a chat was quiet for a while: however short the window, the replay
+      // reaches back further than that.
+      let time = wall - max(configuration.limits.windowMilliseconds, Limits.dedupeSpanMilliseconds)
       if windowQuestion.isFree(at: tick) { self.rebuild?.windowTime = time }
       return askWindow(.window, time: time)
     }
