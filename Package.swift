@@ -22,6 +22,7 @@ let package = Package(
     .executable(name: "fastchat", targets: ["CLI"]),
     .executable(name: "fastchat-load", targets: ["Load"]),
     .executable(name: "fastchat-sim", targets: ["SimulationProgram"]),
+    .library(name: "FastChatClient", targets: ["Client"]),
   ],
   targets: [
     // Floor 0: C, nothing but what Swift cannot say.
@@ -67,7 +68,10 @@ let package = Package(
       ],
       path: "Sources/FastChat/Server", swiftSettings: strict),
 
-    // Floor 5: programs.
+    // Floor 5: programs, and the client library.
+    .target(
+      name: "Client", dependencies: ["JSON", "WebSocket"], path: "Sources/FastChat/Client",
+      swiftSettings: strict),
     .executableTarget(
       name: "CLI", dependencies: ["Server"], path: "Sources/FastChat/CLI",
       swiftSettings: strict),

@@ -23,7 +23,8 @@ import Testing
       "CAssets", "CCommandLine", "CInih", "CLinuxIO", "Chat", "Embedded", "EventLoop", "Glibc", "JSON",
       "Synchronization", "WebSocket",
     ],
-    // Floor 5: programs.
+    // Floor 5: programs, and the client library.
+    "Client": ["Glibc", "JSON", "Synchronization", "WebSocket"],
     "CLI": ["Glibc", "Server"],
     "Load": ["CCommandLine", "EventLoop", "Glibc", "JSON", "Synchronization", "WebSocket"],
   ]

@@ -12,6 +12,8 @@ public struct ClientHandshake {
   private let subprotocol: StaticString?
   private let deflate: Bool
   private var progress = HTTPHead()
+  /// Whether the server took the subprotocol that was offered; it may pass it over (RFC 6455 section 4.2.2).
+  public private(set) var isSubprotocolChosen = false
 
   /// Begins a handshake. The nonce is random, and another one each time.
   public init(nonce: (UInt64, UInt64), subprotocol: StaticString? = nil, deflate: Bool = false) {
@@ -60,7 +62,7 @@ public struct ClientHandshake {
     }
   }
 
-  private func judge(head: UnsafeRawBufferPointer) -> Judged {
+  private mutating func judge(head: UnsafeRawBufferPointer) -> Judged {
     let lineEnd = (head.firstIndex(of: 0x0A) ?? head.count) - 1
     let words = head[..<lineEnd].split(separator: 0x20, maxSplits: 2, omittingEmptySubsequences: false)
     guard words.count >= 2, isSame(UnsafeRawBufferPointer(rebasing: words[0]), "HTTP/1.1"),
@@ -84,6 +86,7 @@ public struct ClientHandshake {
     guard let agreed = DeflateParameters.agreed(answer: fields), deflate || agreed == nil else {
       return .refused(status: status, "an extension that was not offered")
     }
+    isSubprotocolChosen = chosen != nil
     return .accepted(deflate: agreed, length: head.count)
   }
 
