@@ -110,6 +110,9 @@ let package = Package(
       name: "KafkaTests", dependencies: ["CRdkafka", "Chat", "JSON", "Kafka", "Support"],
       path: "Tests/Kafka", swiftSettings: strict),
     .testTarget(
+      name: "ClientTests", dependencies: ["Client", "JSON", "Support", "WebSocket"], path: "Tests/Client",
+      swiftSettings: strict),
+    .testTarget(
       name: "RedisTests", dependencies: ["Chat", "JSON", "Redis", "SimulatedRedis", "Support"],
       path: "Tests/Redis", swiftSettings: strict),
 

@@ -1,6 +1,6 @@
 /// SHA-1 for the handshake's key (RFC 6455 section 4.2.2), written for the tests, so that the server's
 /// library is not checked against itself.
-func sha1(_ message: [UInt8]) -> [UInt8] {
+public func sha1(_ message: [UInt8]) -> [UInt8] {
   var state: [UInt32] = [0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476, 0xC3D2_E1F0]
   var padded = message + [0x80]
   while padded.count % 64 != 56 { padded.append(0) }

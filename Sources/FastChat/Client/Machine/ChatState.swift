@@ -6,8 +6,6 @@ struct ChatState {
   var known: Int64
   /// The seqs above the cursor of what this device sent itself: it knows them already.
   var own = OwnSeqs()
-  /// Nothing was handed over yet.
-  var isFresh = false
   /// This session's list, or an event, named it.
   var isSeen = false
   var gap: Gap?

@@ -2,7 +2,7 @@
 extension ClientMachine {
   /// An event of a chat's log.
   func logged(_ frame: ServerFrame) {
-    var state = chats[frame.chat] ?? firstSeen(frame)
+    var state = chats[frame.chat] ?? ChatState(cursor: isReturning ? 0 : nil)
     state.isSeen = true
     // A new device, whose list is still under way, begins where this event does.
     if state.cursor == nil {
@@ -28,18 +28,10 @@ extension ClientMachine {
     hand(frame)
   }
 
-  /// A chat that this device did not know.
-  private func firstSeen(_ frame: ServerFrame) -> ChatState {
-    var state = ChatState(cursor: isReturning ? 0 : nil)
-    state.isFresh = true
-    return state
-  }
-
   private func showsGap(_ frame: ServerFrame, _ state: ChatState) -> Bool {
+    // What was before the own joining is none.
     let isOwnJoin = frame.kind == .member && frame.user == user && frame.role != nil
-    // What was before the joining of a room is no gap.
-    let isEntering = state.isFresh && !frame.chat.hasPrefix("dm:")
-    return !isOwnJoin && !isEntering && frame.prev ?? 0 > state.known
+    return !isOwnJoin && frame.prev ?? 0 > state.known
   }
 
   private func tooMuchHeld() {
@@ -52,7 +44,6 @@ extension ClientMachine {
     guard var state = chats[chat] else { return }
     state.cursor = frame.seq
     state.known = max(state.known, frame.seq)
-    state.isFresh = false
     let isOwn = frame.from == user
     let isKnown = isOwn && state.own.contains(frame.seq)
     state.own.drop(upTo: frame.seq)
@@ -139,7 +130,6 @@ extension ClientMachine {
     }
     var state = ChatState(cursor: nil)
     state.isSeen = true
-    state.isFresh = true
     if !isReturning {
       chats[row.chat] = state
       return place(row.chat, at: isWelcome ? row.head : row.cursor ?? row.head)

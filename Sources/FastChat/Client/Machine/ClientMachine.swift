@@ -182,10 +182,11 @@ final class ClientMachine {
           .network, "cannot connect to \(endpoint.authority): \(reason)",
           advice: "check that the server runs there"))
     case .upgrading:
+      // Not for good: so ends a server that is just being stopped, too.
       breakOff(
         ClientError(
-          .notFastChat, "the server ended the connection in place of an answer",
-          advice: "check host and port; a server that speaks TLS does so"))
+          .network, "the server ended the connection in place of an answer",
+          advice: "if it goes on, check host and port: a server that speaks TLS does so"))
     case .greeting, .catchingUp, .live:
       if let lastError { return closed(code: nil, reason: lastError.message) }
       breakOff(ClientError(.network, "the connection broke: \(reason)"))
