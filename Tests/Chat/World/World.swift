@@ -342,7 +342,8 @@ final class World {
         directory[key] = id
         registered.append(id)
       case .detach(let id): directory = directory.filter { $0.value != id }
-      case .listen, .unlisten, .askRegistration, .askLogEnd, .stop: fatalError("not in a cluster")
+      case .listen, .listenAgain, .unlisten, .askRegistration, .askLogEnd, .stop:
+        fatalError("not in a cluster")
       }
     }
     edge.actionsPerformed()

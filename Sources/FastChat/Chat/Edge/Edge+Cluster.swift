@@ -87,6 +87,36 @@ extension Edge {
     actions.append(.listen(start: Int32(start), count: Int32(output.count - start)))
   }
 
+  /// Another view of the partition: it was rebuilt, since what stood in its slot was lost. The entries of rooms
+  /// stand beside it, and owners may not find this server there any more: they are registered again before
+  /// the recent list is read.
+  func registerRooms(_ partition: Int32, beside view: ViewID) {
+    partitions[Int(partition)].roomsBeside = view
+    partitions[Int(partition)].awaitsRooms = configuration.isClustered
+    for number in 0..<Int32(chats.addressable) where isRoom(number, in: partition) {
+      if chats[number].pointee.registrationsAsked == 0 { _ = retainChat(chatNames.bytes(number)) }
+      chats[number].pointee.registrationsAsked += 1
+      chats[number].pointee.registeredAfter = -1
+      let start = output.count
+      output.append(chatNames.bytes(number))
+      actions.append(.listenAgain(start: Int32(start), count: Int32(output.count - start)))
+    }
+    askForRecent(partition)
+  }
+
+  func roomsAreRegistered(_ partition: Int32) -> Bool {
+    for number in 0..<Int32(chats.addressable) where isRoom(number, in: partition) {
+      if chats[number].pointee.registeredAfter < 0 { return false }
+    }
+    return true
+  }
+
+  /// A room of the partition with members here.
+  private func isRoom(_ number: Int32, in partition: Int32) -> Bool {
+    guard configuration.isClustered, isUsed(number), chats[number].pointee.memberCount > 0 else { return false }
+    return !isDirect(number) && self.partition(of: chatNames.bytes(number)) == partition
+  }
+
   /// The last member of a room went.
   func unlisten(_ chat: Int32) {
     guard configuration.isClustered else { return }

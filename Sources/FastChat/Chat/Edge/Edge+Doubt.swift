@@ -64,6 +64,8 @@ extension Edge {
 
   func askForRecent(_ partition: Int32) {
     let p = Int(partition)
+    guard !partitions[p].awaitsRooms || roomsAreRegistered(partition) else { return waitForRecent(partition) }
+    partitions[p].awaitsRooms = false
     let stands = partitions[p].position
     ask(
       .recent(partition: partition),
@@ -86,6 +88,9 @@ extension Edge {
     let position = partitions[p].position
     guard position != PartitionState.nowhere else {
       return endDoubt(partition, at: answer.applied, view: answer.view, directory: answer.directory)
+    }
+    guard answer.view == partitions[p].view || answer.view == partitions[p].roomsBeside else {
+      return registerRooms(partition, beside: answer.view)
     }
     var applied = answer.applied
     if answer.hasMore, let last = answer.rows.last { applied = last.seq }

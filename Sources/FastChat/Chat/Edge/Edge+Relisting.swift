@@ -25,7 +25,7 @@ extension Edge {
     }
   }
 
-  private func isUsed(_ chat: Int32) -> Bool {
+  func isUsed(_ chat: Int32) -> Bool {
     chats[chat].pointee.firstListener >= 0 || chats[chat].pointee.memberCount > 0
   }
 

@@ -20,6 +20,9 @@ struct PartitionState {
   var end = LogEnd()
   /// Sessions with something to read here that wait for the end of the doubt.
   var waiting: [SessionID] = []
+  /// The view beside which all rooms were registered again, and whether some of them still wait.
+  var roomsBeside: ViewID = 0
+  var awaitsRooms = false
   /// A recent list did not reach back: the chats of all users here are being listed.
   var relisting: Relisting?
   /// Listeners, and sessions, that are ahead of the position, to be looked at when it moves.

@@ -111,7 +111,9 @@ extension Owner {
       answeredUpto[place] = pass.request.upto
     }
     for (place, server) in leases.living.enumerated() where pass.isBeat || listening.hasAny(place) {
-      send(pass, to: server, directories: listening.hasAny(place) ? involved(server, known) : known) { ranges.isEmpty || !listening.concerns(place, record: $0) ? 0..<0 : ranges[$0] }
+      send(pass, to: server, directories: listening.hasAny(place) ? involved(server, known) : known) {
+        ranges.isEmpty || !listening.concerns(place, record: $0) ? 0..<0 : ranges[$0]
+      }
     }
     if pass.isBeat { lastBeat = tick }
   }

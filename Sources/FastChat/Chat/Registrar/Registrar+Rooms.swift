@@ -14,6 +14,8 @@ struct RoomRecord {
   var mayStand = false
   /// A removal that was given up may take effect until then.
   var removalMayComeUntil: Tick = .min
+  /// Its entry may have been lost while the request was under way: it is registered once more.
+  var isToBeRepeated = false
   /// A registration that was given up may take effect until then.
   var registrationMayComeUntil: Tick = .min
 
@@ -47,6 +49,18 @@ extension Registrar {
     }
     rooms[chat] = record
     advance()
+  }
+
+  /// The room's entry may be gone, whatever was answered before: what stands beside it was lost. It is
+  /// registered once more; answered as `listen` is.
+  public func listenAgain(shard: Int, chat: [UInt8]) {
+    guard phase != .over else { return }
+    switch rooms[chat]?.state {
+    case .registered, .answered: queue(chat)
+    case .underWay: rooms[chat]?.isToBeRepeated = true
+    default: break
+    }
+    listen(shard: shard, chat: chat)
   }
 
   /// The shard has no listener of the room any more.
@@ -85,7 +99,10 @@ extension Registrar {
 
   func isRegistered(_ chat: [UInt8], by request: EntryRequest) {
     guard var record = rooms[chat], record.state == .underWay else { return }
-    guard request.generation == generation else { return queue(chat) }
+    guard request.generation == generation, !record.isToBeRepeated else {
+      rooms[chat]?.isToBeRepeated = false
+      return queue(chat)
+    }
     settleDebt(&record)
     record.state = .answered
     rooms[chat] = record

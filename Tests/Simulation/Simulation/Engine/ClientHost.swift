@@ -101,7 +101,8 @@ final class ClientHost {
         if code != 1006 {
           cluster.checks.serverClosed(
             name, code: code, wasWelcomed: isNewest && (client.phase == .open || client.phase == .live),
-            hasNewerSession: client.hellos > hello || client.mayBeOvertaken, trouble: cluster.trouble(of: process))
+            hasNewerSession: client.hellos > hello || client.mayBeOvertaken,
+            trouble: cluster.trouble(of: process))
         }
         input { $0.closed(number, code: code, retry: 0, now: engine.now) }
       })

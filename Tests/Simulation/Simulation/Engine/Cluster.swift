@@ -1,4 +1,6 @@
 import Chat
+import Redis
+import SimulatedRedis
 
 /// A whole cluster in one process: servers, brokers, Redis and clients under one clock.
 final class Cluster {
@@ -43,7 +45,8 @@ final class Cluster {
     var limits = Limits()
     limits.ratePerSecond = 1_000
     if faults.contains(.retention) {
-      limits.windowMilliseconds = engine.random.between(20_000, 60_000)
+      // Longer than the minute after which the head of a quiet chat is written to the state topic.
+      limits.windowMilliseconds = engine.random.between(150_000, 300_000)
       limits.windowEvents = 8 + engine.random.below(30)
     }
     self.limits = limits
@@ -52,6 +55,9 @@ final class Cluster {
     checks = Checks(truth: Truth(roster: Roster(partitions: plan.partitions), limits: limits))
     checks.owesPassedStays = false
     kafka.onAppend = { [unowned self] partition, record in appended(partition, record) }
+    for primary in primaries {
+      primary.onApply = { [unowned self, unowned primary] in checkPositions(primary) }
+    }
     servers = (0..<plan.instances).map { Server(index: $0, cluster: self) }
     if faults.contains(.clockSkew) {
       for server in servers { server.skew = engine.random.between(-3_000, 3_000) }
@@ -98,6 +104,7 @@ final class Cluster {
     }
     if !isBroken { checkViews(whole: true) }
     if !isBroken { checks.finish() }
+    if !isBroken { checkViews() }
     engine.coverage.count(.operations, operations)
     engine.coverage.count(.resets, clients.reduce(0) { $0 + $1.client.ledger.resets })
     tearDown()
@@ -162,6 +169,31 @@ final class Cluster {
     let log = kafka.log[Int(partition)]
     checks.truth.trim(
       partition: Int(partition), below: LogPartition.seq(log.offset(since: begin) ?? log.nextOffset))
+  }
+
+  private func checkPositions(_ primary: RedisPrimary) {
+    for partition in 0..<plan.partitions {
+      guard let state = primary.node.redis.keyspace.partitions[partition]?.positions else { continue }
+      checks.checkPositions(partition: Int(partition), state)
+    }
+  }
+
+  /// At the end every view holds what its whole log comes to.
+  private func checkViews() {
+    for partition in 0..<plan.partitions where !checks.truth.lost.contains(Int(partition)) {
+      let slot = RedisCommand.readView(partition: partition, outcomesAfter: .max).slot!
+      let node = primaries[Int(slot) * primaries.count / HashSlot.count].node
+      guard let space = node.redis.keyspace.partitions[partition] else {
+        checks.note(.liveness, "p\(partition) has no view")
+        continue
+      }
+      let state = space.positions
+      let end = checks.truth.end(Int(partition))
+      if state.applied ?? 0 < end || state.rebuildingUntil != nil {
+        checks.note(.liveness, "the view of p\(partition) stands at \(state.applied ?? 0), the log at \(end)")
+      }
+      checks.checkView(partition: Int(partition), state, space.reading(now: engine.wall))
+    }
   }
 
   private static func describe(_ bytes: UnsafeRawBufferPointer) -> String {

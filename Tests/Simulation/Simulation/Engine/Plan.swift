@@ -19,7 +19,7 @@ struct Plan {
     partitions = Int32(1 + random.below(3))
     shards = 1 + random.below(2)
     primaries = 1 + random.below(2)
-    isLong = random.chance(0.06)
+    isLong = random.chance(faults.contains(.retention) ? 0.3 : 0.06)
     profile = Profile()
     profile.users = 2 + random.below(3)
     profile.devicesPerUser = 1 + random.below(2)

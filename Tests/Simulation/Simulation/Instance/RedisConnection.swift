@@ -64,6 +64,7 @@ final class RedisConnection {
       return
     }
     let reply = node.redis.run(command, now: engine.wall)
+    if command.script == .apply, node === primary.node { primary.onApply() }
     lastAnswer = max(lastAnswer, engine.now + engine.random.latency(0, 8))
     engine.after(lastAnswer - engine.now) { [self] in
       guard life == self.life else { return }

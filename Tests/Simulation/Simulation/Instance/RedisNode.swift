@@ -26,6 +26,8 @@ final class RedisPrimary {
 
   let index: Int
   private(set) var node: RedisNode
+  /// Told after each run of records that it applied or refused.
+  var onApply: () -> Void = {}
   private let engine: Engine
   private(set) var snapshots: [Snapshot] = []
   private var lives = 1

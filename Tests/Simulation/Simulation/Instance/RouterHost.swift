@@ -86,6 +86,11 @@ final class RouterHost {
     performRegistrar()
   }
 
+  func listenAgain(_ chat: [UInt8], shard: Int) {
+    registrar.listenAgain(shard: shard, chat: chat)
+    performRegistrar()
+  }
+
   func unlisten(_ chat: [UInt8], shard: Int) {
     registrar.unlisten(shard: shard, chat: chat)
     performRegistrar()
