@@ -63,7 +63,8 @@ final class ClusterShard {
         switch action {
         case .send(_, let start, let count): frames.append(text(start, count))
         case .deliver(_, let index): frames.append(String(decoding: edge.delivery(index).json, as: UTF8.self))
-        case .listen(let start, let count), .listenAgain(let start, let count): listened.append(text(start, count))
+        case .viewChanged: break
+        case .listen(let start, let count): listened.append(text(start, count))
         case .unlisten(let start, let count): unlistened.append(text(start, count))
         case .askRegistration: asksForRegistration += 1
         case .askLogEnd: logEndQuestions += 1

@@ -99,7 +99,7 @@ final class Stage {
           frames[id, default: []].append(String(decoding: edge.delivery(index).json, as: UTF8.self))
         case .attach(let id): attached.append(id)
         case .pause, .resume, .close, .detach: continue
-        case .listen, .listenAgain, .unlisten, .askRegistration, .askLogEnd, .stop:
+        case .listen, .unlisten, .viewChanged, .askRegistration, .askLogEnd, .stop:
           fatalError("not in a cluster")
         }
       }

@@ -342,7 +342,7 @@ final class World {
         directory[key] = id
         registered.append(id)
       case .detach(let id): directory = directory.filter { $0.value != id }
-      case .listen, .listenAgain, .unlisten, .askRegistration, .askLogEnd, .stop:
+      case .listen, .unlisten, .viewChanged, .askRegistration, .askLogEnd, .stop:
         fatalError("not in a cluster")
       }
     }

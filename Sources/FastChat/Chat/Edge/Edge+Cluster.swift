@@ -93,13 +93,14 @@ extension Edge {
   func registerRooms(_ partition: Int32, beside view: ViewID) {
     partitions[Int(partition)].roomsBeside = view
     partitions[Int(partition)].awaitsRooms = configuration.isClustered
+    if configuration.isClustered { actions.append(.viewChanged(partition: partition, view)) }
     for number in 0..<Int32(chats.addressable) where isRoom(number, in: partition) {
       if chats[number].pointee.registrationsAsked == 0 { _ = retainChat(chatNames.bytes(number)) }
       chats[number].pointee.registrationsAsked += 1
       chats[number].pointee.registeredAfter = -1
       let start = output.count
       output.append(chatNames.bytes(number))
-      actions.append(.listenAgain(start: Int32(start), count: Int32(output.count - start)))
+      actions.append(.listen(start: Int32(start), count: Int32(output.count - start)))
     }
     askForRecent(partition)
   }

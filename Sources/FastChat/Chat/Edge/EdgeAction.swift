@@ -19,8 +19,9 @@ public enum EdgeAction {
   /// Register this server as one with members of a room online; `range` of `output` is its id. Answered by
   /// `edge.roomRegistered`. Only in a cluster, like all below.
   case listen(start: Int32, count: Int32)
-  /// The same for a room that was registered, and whose entry may be gone.
-  case listenAgain(start: Int32, count: Int32)
+  /// The partition has another view: rooms' entries, which stand beside it, may be gone. `.listen` follows for
+  /// each room that has members here.
+  case viewChanged(partition: Int32, ViewID)
   /// No member of the room is here any more.
   case unlisten(start: Int32, count: Int32)
   /// A batch or the view named a primary that this shard is not registered with: register everything again,

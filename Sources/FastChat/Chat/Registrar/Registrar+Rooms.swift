@@ -51,16 +51,22 @@ extension Registrar {
     advance()
   }
 
-  /// The room's entry may be gone, whatever was answered before: what stands beside it was lost. It is
-  /// registered once more; answered as `listen` is.
-  public func listenAgain(shard: Int, chat: [UInt8]) {
-    guard phase != .over else { return }
-    switch rooms[chat]?.state {
-    case .registered, .answered: queue(chat)
-    case .underWay: rooms[chat]?.isToBeRepeated = true
-    default: break
+  /// A partition of `partitions` has another view, since what stood in its slot was lost: its rooms' entries,
+  /// which stand there too, may be gone, and are written once more. To be told before the `listen` of a shard
+  /// that saw it.
+  public func viewChanged(partition: Int32, of partitions: Int32, view: ViewID) {
+    guard phase != .over, views[partition] != view else { return }
+    views[partition] = view
+    for slot in 0..<rooms.addressable {
+      guard let record = rooms[slot: slot] else { continue }
+      guard record.chat.withUnsafeBytes({ Partition.of($0, count: partitions) }) == partition else { continue }
+      switch record.state {
+      case .registered, .answered: queue(record.chat)
+      case .underWay: rooms[record.chat]?.isToBeRepeated = true
+      case .waiting, .removing, .outdated: break
+      }
     }
-    listen(shard: shard, chat: chat)
+    advance()
   }
 
   /// The shard has no listener of the room any more.

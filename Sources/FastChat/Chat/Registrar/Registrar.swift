@@ -131,6 +131,8 @@ public final class Registrar {
   var sessions = SlotTable<SessionID, SessionRecord>()
   var rooms = SlotTable<[UInt8], RoomRecord>()
   var sessionQueue = Fifo<SessionID>()
+  /// The view of each partition that rooms were registered beside, where it changed.
+  var views: [Int32: ViewID] = [:]
   var roomQueue = Fifo<[UInt8]>()
   /// Rooms that wait until no late removal can take them.
   var delayedRooms: [[UInt8]] = []

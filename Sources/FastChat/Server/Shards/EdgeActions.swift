@@ -61,7 +61,7 @@ extension Shard {
       sayGoodbye(ConnectionID(session), code: CloseCode(rawValue: code), retry: retry, reason: reason)
     case .attach(let session): attach(session)
     case .detach(let session): directory.detach(session, of: connections.device(inSlot: session.slot))
-    case .listen, .listenAgain, .unlisten, .askRegistration, .askLogEnd, .stop:
+    case .listen, .unlisten, .viewChanged, .askRegistration, .askLogEnd, .stop:
       preconditionFailure("asked of a server that stands alone")
     }
   }

@@ -82,6 +82,7 @@ public final class Ledger {
     chats[chat].baseline = head
     chats[chat].cursor = head
     chats[chat].next = truth.index(in: chat, at: head + 1)
+    guard !truth.lost.contains(checks.roster.chats[chat].partition) else { return }
     if !checks.mayAsk(user, chat, at: checks.now) { note(.i10, "\(name(chat)) in the welcome") }
   }
 

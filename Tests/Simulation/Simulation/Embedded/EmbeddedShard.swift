@@ -220,7 +220,7 @@ final class EmbeddedShard {
       process.attach(id, user: String(utf8: edge.user(of: id)), device: String(utf8: edge.device(of: id)))
       registered.append(id)
     case .detach(let id): process.detach(id)
-    case .listen, .listenAgain, .unlisten, .askRegistration, .askLogEnd, .stop:
+    case .listen, .unlisten, .viewChanged, .askRegistration, .askLogEnd, .stop:
       preconditionFailure("asked of a server that stands alone")
     }
   }

@@ -86,8 +86,8 @@ final class RouterHost {
     performRegistrar()
   }
 
-  func listenAgain(_ chat: [UInt8], shard: Int) {
-    registrar.listenAgain(shard: shard, chat: chat)
+  func viewChanged(_ partition: Int32, _ view: ViewID) {
+    registrar.viewChanged(partition: partition, of: cluster.plan.partitions, view: view)
     performRegistrar()
   }
 

@@ -73,7 +73,7 @@ final class ServerProcess {
   func attach(_ entry: SessionEntry) { toRouter { $0.attach(entry) } }
   func detach(_ session: SessionID) { toRouter { $0.detach(session) } }
   func listen(_ chat: [UInt8], shard: Int) { toRouter { $0.listen(chat, shard: shard) } }
-  func listenAgain(_ chat: [UInt8], shard: Int) { toRouter { $0.listenAgain(chat, shard: shard) } }
+  func viewChanged(_ partition: Int32, _ view: ViewID) { toRouter { $0.viewChanged(partition, view) } }
   func unlisten(_ chat: [UInt8], shard: Int) { toRouter { $0.unlisten(chat, shard: shard) } }
   func registrationDoubted(shard: Int) { toRouter { $0.registrationDoubted(shard: shard) } }
   func ask(_ query: ViewQuery, shard: Int) { toRouter { $0.ask(query, shard: shard) } }

@@ -239,8 +239,7 @@ final class ShardHost {
     case .detach(let id): process.detach(id)
     case .listen(let start, let count):
       process.listen(Array(edge.output(start: start, count: count)), shard: index)
-    case .listenAgain(let start, let count):
-      process.listenAgain(Array(edge.output(start: start, count: count)), shard: index)
+    case .viewChanged(let partition, let view): process.viewChanged(partition, view)
     case .unlisten(let start, let count):
       process.unlisten(Array(edge.output(start: start, count: count)), shard: index)
     case .askRegistration: process.registrationDoubted(shard: index)
