@@ -82,6 +82,9 @@ let package = Package(
     // Tests: one folder per target, and what they share.
     .target(
       name: "CFaultyDisk", dependencies: ["CSQLite"], path: "Tests/Support/CFaultyDisk", cSettings: strictC),
+    .executableTarget(
+      name: "MockBroker", path: "Tests/Support/MockBroker", cSettings: strictC,
+      linkerSettings: [.linkedLibrary("rdkafka")]),
     .target(name: "CAllocations", path: "Tests/Support/CAllocations", cSettings: strictC),
     .target(
       name: "Support", dependencies: ["CLinuxIO", "JSON"], path: "Tests/Support/Support",
@@ -107,7 +110,7 @@ let package = Package(
       ],
       path: "Tests/Server", swiftSettings: strict),
     .testTarget(
-      name: "KafkaTests", dependencies: ["CRdkafka", "Chat", "JSON", "Kafka", "Support"],
+      name: "KafkaTests", dependencies: ["CRdkafka", "Chat", "JSON", "Kafka", "MockBroker", "Support"],
       path: "Tests/Kafka", swiftSettings: strict),
     .testTarget(
       name: "ClientTests", dependencies: ["Client", "JSON", "Support", "WebSocket"], path: "Tests/Client",

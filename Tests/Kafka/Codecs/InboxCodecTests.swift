@@ -5,7 +5,7 @@ import Testing
 
 /// What one server sends another comes out as it went in, and no bytes trap.
 @Suite struct InboxCodecTests {
-  static func batch(hints: Int, directories: [DirectoryID] = [1, .max]) -> Batch {
+  static func batch(hints: Int, partition: Int32 = 15, directories: [DirectoryID] = [1, .max]) -> Batch {
     var run = ByteBuffer()
     for i in 0..<hints {
       withBytes(["room:a", "bob", "{\"type\":\"message\",\"n\":\(i)}"]) { texts in
@@ -17,7 +17,7 @@ import Testing
       }
     }
     return Batch(
-      partition: 15, view: .max - 1, directories: directories, since: 99, upto: 99 + Int64(hints),
+      partition: partition, view: .max - 1, directories: directories, since: 99, upto: 99 + Int64(hints),
       hints: run.bytes)
   }
 

@@ -31,7 +31,7 @@ public final class Topics {
   public func ensure(_ plan: TopicPlan) throws(KafkaError) -> [TopicFinding] {
     let isNew = try create(plan)
     let topic = try TopicHandle(client, plan.name)
-    try client.await(topic, partitions: Int(plan.partitions))
+    try client.waitFor(topic, partitions: Int(plan.partitions))
     guard !isNew else { return [] }
     let findings = try check(plan)
     let vital = findings.filter(\.isVital)

@@ -22,6 +22,11 @@ final class EventQueue {
       throw error
     }
     EventDescriptor.connect(queue, to: descriptor)
+    // What was said before would keep the queue from ever becoming non-empty.
+    while let event = poll() {
+      client.take(event)
+      rd_kafka_event_destroy(event)
+    }
   }
 
   deinit {

@@ -31,7 +31,9 @@ final class Fetcher {
   }
 
   private static let defaults = [
-    ("fetch.wait.max.ms", "500"), ("fetch.error.backoff.ms", "50"),
+    // A reading begins with the next fetch, and so when the one under way has waited enough.
+    ("fetch.wait.max.ms", "100"), ("topic.metadata.propagation.max.ms", "3000"),
+    ("fetch.error.backoff.ms", "50"),
     ("queued.max.messages.kbytes", "8192"), ("queued.min.messages", "10000"),
   ]
   private static let own = [

@@ -12,6 +12,9 @@ struct TopicDescription {
 }
 
 extension KafkaClient {
+  /// How long a topic that was just made may be unknown to a broker.
+  private static let absentMilliseconds: Int64 = 3_000
+
   /// Asks the brokers for a topic, or for all of them. Waits.
   /// - Throws: `unreachable` with what to do about it, at the latest after `milliseconds`.
   func describeTopics(
@@ -37,10 +40,11 @@ extension KafkaClient {
 
   /// Waits until the topic is known with all its partitions led, so that reading and writing begin at once.
   /// - Throws: `noTopic`, `wrongTopic` where it has another number of partitions, `unreachable`.
-  func await(
+  func waitFor(
     _ topic: TopicHandle, partitions: Int, milliseconds: Int32 = KafkaConfiguration.waitMilliseconds
   ) throws(KafkaError) {
-    let deadline = Clock.milliseconds() + Int64(milliseconds)
+    let begun = Clock.milliseconds()
+    let deadline = begun + Int64(milliseconds)
     while true {
       let left = Int32(max(1, deadline - Clock.milliseconds()))
       let found = try describeTopics(only: topic, milliseconds: left).topics.first
@@ -49,7 +53,8 @@ extension KafkaClient {
           .wrongTopic, "the Kafka topic \(topic.name) has \(found.partitions) partitions, not \(partitions)")
       }
       if let found, found.partitions == partitions, found.leaderless == 0 { return }
-      guard Clock.milliseconds() < deadline else {
+      let now = Clock.milliseconds()
+      guard now < deadline, found != nil || now < begun + Self.absentMilliseconds else {
         throw KafkaError(
           found == nil ? .noTopic : .unavailable,
           found == nil

@@ -4,8 +4,7 @@ import Glibc
 /// One handle of librdkafka: its threads and connections, gone with the object. All parts of this module
 /// stand on one each.
 ///
-/// Everything that librdkafka has to tell comes by queues, nothing by callbacks: no code of ours runs on its
-/// threads.
+/// Everything that librdkafka has to tell comes by queues: no code of ours runs on its threads.
 final class KafkaClient {
   let handle: OpaquePointer
   /// Where delivery reports, errors and logs come.
@@ -43,6 +42,9 @@ final class KafkaClient {
       rd_kafka_conf_destroy(conf)
       throw error
     }
+    // Logs come as events. A line that librdkafka serves itself, inside of a call that waits, is dropped:
+    // the call tells what went wrong.
+    rd_kafka_conf_set_log_cb(conf) { _, _, _, _ in }
     rd_kafka_conf_set_events(conf, events | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG)
     var reason = [CChar](repeating: 0, count: 512)
     guard let handle = rd_kafka_new(type, conf, &reason, reason.count) else {

@@ -32,7 +32,7 @@ public final class LogConsumer {
     topic = try TopicHandle(fetcher.client, topics.log(generation: generation))
     base = SeqSpace.base(generation: generation)
     decoder = LogDecoder(partitions: partitions)
-    try fetcher.client.await(topic, partitions: Int(partitions))
+    try fetcher.client.waitFor(topic, partitions: Int(partitions))
   }
 
   /// Becomes readable when there is something to drain.

@@ -79,7 +79,7 @@ public final class LogProducer {
     pending = PendingAppends(capacity: pendingRecords)
     messages = .allocate(capacity: Self.batchRecords)
     ends = .allocate(capacity: Self.batchRecords)
-    try line.client.await(line.topic, partitions: Int(partitions))
+    try line.client.waitFor(line.topic, partitions: Int(partitions))
   }
 
   deinit {

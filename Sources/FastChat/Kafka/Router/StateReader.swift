@@ -28,7 +28,7 @@ public final class StateReader {
     fetcher = try Fetcher(
       configuration, own: [("isolation.level", "read_committed"), ("enable.partition.eof", "true")])
     topic = try TopicHandle(fetcher.client, topics.state)
-    try fetcher.client.await(topic, partitions: Int(partitions))
+    try fetcher.client.waitFor(topic, partitions: Int(partitions))
   }
 
   /// Becomes readable when there is something to drain.

@@ -47,7 +47,7 @@ public final class StateStore {
         ("transaction.timeout.ms", "\(Self.transactionMilliseconds)"),
       ])
     topic = try TopicHandle(client, topics.state)
-    try client.await(topic, partitions: Int(partitions))
+    try client.waitFor(topic, partitions: Int(partitions))
     try repeating("beginning to write state") {
       rd_kafka_init_transactions($0, KafkaConfiguration.waitMilliseconds)
     }

@@ -1,0 +1,159 @@
+import Chat
+import Support
+import Testing
+
+@testable import Kafka
+
+extension BrokerTests {
+  /// What one server sends another arrives, or is told to have failed.
+  @Suite struct InboxTests {
+    private let server = ServerEpoch(server: "s1", epoch: 0xFEED)
+
+    private func batch(_ partition: Int32, bytes: Int = 100) -> Batch {
+      // A hint of these takes about a hundred bytes.
+      InboxCodecTests.batch(hints: max(1, bytes / 100), partition: partition)
+    }
+
+    /// Reads on until so many items came.
+    private func take(_ wanted: Int, from consumer: InboxConsumer) throws -> (
+      items: [InboxItem], records: Int
+    ) {
+      var items: [InboxItem] = []
+      var records = 0
+      try eventually("\(wanted) items") {
+        _ = consumer.drain()
+        for i in 0..<consumer.count {
+          guard case .record(var record) = consumer.fetched(i) else {
+            throw TestFailure("no record: \(consumer.fetched(i))")
+          }
+          records += 1
+          while let item = record.next() { items.append(item) }
+          #expect(!record.isBroken)
+        }
+        return items.count >= wanted
+      }
+      return (items, records)
+    }
+
+    @Test func aTurnsWordsForAServerGoAsOneRecordInOrder() throws {
+      let cluster = try Cluster(partitions: 1)
+      try cluster.makeInbox(server)
+      let producer = try InboxProducer(cluster.configuration, topics: cluster.names)
+      let consumer = try InboxConsumer(cluster.configuration, topics: cluster.names)
+      try consumer.read(server)
+      #expect(try producer.send(batch(3), to: server))
+      try producer.send(
+        Verdict(
+          origin: Origin(epoch: 0xFEED, session: SessionID(raw: 1), request: 2), outcome: .forbidden, seq: 3,
+          time: 4),
+        to: server)
+      try producer.send(
+        Ephemeral(chat: Array("room:a".utf8), origin: SessionID(raw: 5), json: Array("{}".utf8)), from: 6,
+        to: server)
+      try producer.send(ReplacedSession(server: server, session: SessionID(raw: 7)))
+      producer.flush()
+      let (items, records) = try take(4, from: consumer)
+      #expect(records == 1)
+      guard items.count == 4, case .batch(let batch) = items[0], case .verdict(let verdict) = items[1],
+        case .ephemeral(_, let epoch) = items[2], case .replaced(let session) = items[3]
+      else {
+        Issue.record("other items: \(items)")
+        return
+      }
+      #expect(batch.partition == 3 && verdict.outcome == .forbidden && epoch == 6 && session.raw == 7)
+
+      // The next turn's is a record of its own.
+      #expect(try producer.send(self.batch(4), to: server))
+      producer.flush()
+      #expect(try take(1, from: consumer).records == 1)
+      #expect(producer.failures.isEmpty)
+    }
+
+    @Test func whatIsTooMuchForARecordGoesInTwo() throws {
+      let cluster = try Cluster(partitions: 1)
+      try cluster.makeInbox(server)
+      let producer = try InboxProducer(cluster.configuration, topics: cluster.names)
+      let consumer = try InboxConsumer(cluster.configuration, topics: cluster.names)
+      try consumer.read(server)
+      for partition in 0..<3 as Range<Int32> {
+        #expect(try producer.send(batch(partition, bytes: 400_000), to: server))
+      }
+      producer.flush()
+      let (items, records) = try take(3, from: consumer)
+      #expect(records == 2)
+      let partitions = items.map { if case .batch(let batch) = $0 { batch.partition } else { -1 as Int32 } }
+      #expect(partitions == [0, 1, 2])
+    }
+
+    @Test func anInboxTakesABoundedAmountThatIsOnItsWay() throws {
+      let cluster = try Cluster(partitions: 1)
+      try cluster.makeInbox(server)
+      let producer = try InboxProducer(cluster.configuration, topics: cluster.names)
+      let big = batch(0, bytes: 400_000)
+      var sent = 0
+      while try producer.send(big, to: server) { sent += InboxCodec.size(big) }
+      #expect(
+        sent > InboxProducer.targetBytes - 2 * InboxCodec.size(big) && sent <= InboxProducer.targetBytes)
+    }
+
+    @Test func anInboxThatIsNotThereFailsByServerAndPartition() throws {
+      let cluster = try Cluster(partitions: 1)
+      let producer = try InboxProducer(cluster.configuration, topics: cluster.names)
+      let gone = ServerEpoch(server: "gone", epoch: 1)
+      #expect(try producer.send(batch(9), to: gone))
+      producer.flush()
+      try eventually("the failure") {
+        producer.drain()
+        return !producer.failures.isEmpty
+      }
+      #expect(producer.failures.map(\.server) == [gone] && producer.failures.map(\.partition) == [9])
+      producer.forget(gone)
+    }
+
+    @Test(.enabled(if: KafkaBroker.isApacheKafka, BrokerTests.needsApacheKafka))
+    func anInboxThatWasCutShortIsTold() throws {
+      let cluster = try Cluster(partitions: 1)
+      try cluster.makeInbox(server)
+      let producer = try InboxProducer(cluster.configuration, topics: cluster.names)
+      for _ in 0..<10 {
+        #expect(try producer.send(batch(0), to: server))
+        producer.flush()
+      }
+      let reader = try InboxConsumer(cluster.configuration, topics: cluster.names)
+      try reader.read(server)
+      _ = try take(10, from: reader)
+      try RawProducer(cluster.configuration).deleteRecords(of: cluster.names.inbox(server), below: 5)
+      let late = try InboxConsumer(cluster.configuration, topics: cluster.names)
+      try late.read(server)
+      try eventually("word that it was cut short") {
+        _ = late.drain()
+        return late.count > 0
+      }
+      guard case .outOfRange = late.fetched(0) else {
+        Issue.record("not out of range: \(late.fetched(0))")
+        return
+      }
+    }
+
+    @Test(.enabled(if: KafkaBroker.isApacheKafka, BrokerTests.needsApacheKafka))
+    func anInboxThatIsGoneIsTold() throws {
+      let cluster = try Cluster(partitions: 1)
+      try cluster.makeInbox(server)
+      let consumer = try InboxConsumer(cluster.configuration, topics: cluster.names)
+      try consumer.read(server)
+      let producer = try InboxProducer(cluster.configuration, topics: cluster.names)
+      #expect(try producer.send(batch(0), to: server))
+      producer.flush()
+      _ = try take(1, from: consumer)
+      try Topics(cluster.configuration, names: cluster.names).delete(cluster.names.inbox(server))
+      try eventually("word that it is gone") {
+        _ = consumer.drain()
+        return consumer.count > 0
+      }
+      guard case .outOfRange = consumer.fetched(0) else {
+        Issue.record("not out of range: \(consumer.fetched(0))")
+        return
+      }
+    }
+  }
+}
