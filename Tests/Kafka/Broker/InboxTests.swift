@@ -145,15 +145,20 @@ extension BrokerTests {
       #expect(try producer.send(batch(0), to: server))
       producer.flush()
       _ = try take(1, from: consumer)
+      #expect(!consumer.isGone)
       try Topics(cluster.configuration, names: cluster.names).delete(cluster.names.inbox(server))
       try eventually("word that it is gone") {
         _ = consumer.drain()
-        return consumer.count > 0
+        return consumer.isGone
       }
-      guard case .outOfRange = consumer.fetched(0) else {
-        Issue.record("not out of range: \(consumer.fetched(0))")
-        return
-      }
+      let next = ServerEpoch(server: "s1", epoch: 2)
+      try cluster.makeInbox(next)
+      try consumer.read(next)
+      #expect(!consumer.isGone)
+      #expect(try producer.send(batch(0), to: next))
+      producer.flush()
+      #expect(try take(1, from: consumer).items.count == 1)
+      #expect(!consumer.isGone)
     }
   }
 }

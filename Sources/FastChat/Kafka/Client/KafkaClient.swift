@@ -11,6 +11,9 @@ final class KafkaClient {
   let mainQueue: OpaquePointer
   let configuration: KafkaConfiguration
 
+  /// What librdkafka says of a partition outside of its queue's messages.
+  let partitionErrors: PartitionErrors
+
   /// What was said and not yet asked for, newest last; older ones are dropped.
   private(set) var notices: [KafkaNotice] = []
   private static let keptNotices = 64
@@ -45,6 +48,13 @@ final class KafkaClient {
     // Logs come as events. A line that librdkafka serves itself, inside of a call that waits, is dropped:
     // the call tells what went wrong.
     rd_kafka_conf_set_log_cb(conf) { _, _, _, _ in }
+    let partitionErrors = PartitionErrors()
+    rd_kafka_conf_set_opaque(conf, Unmanaged.passUnretained(partitionErrors).toOpaque())
+    rd_kafka_conf_set_error_cb(conf) { _, cause, _, opaque in
+      guard let opaque else { return }
+      Unmanaged<PartitionErrors>.fromOpaque(opaque).takeUnretainedValue().take(cause)
+    }
+    self.partitionErrors = partitionErrors
     rd_kafka_conf_set_events(conf, events | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG)
     var reason = [CChar](repeating: 0, count: 512)
     guard let handle = rd_kafka_new(type, conf, &reason, reason.count) else {
@@ -140,5 +150,21 @@ final class KafkaClient {
   /// Text that librdkafka wrote into a buffer.
   static func text(_ buffer: [CChar]) -> String {
     String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+}
+
+/// Errors that librdkafka does not hand over as messages to who reads in batches, but tells by a callback,
+/// on the thread that reads.
+final class PartitionErrors {
+  /// A topic that is read is not there any more.
+  var missesTopic = false
+
+  fileprivate func take(_ cause: Int32) {
+    switch rd_kafka_resp_err_t(cause) {
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC,
+      RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+      missesTopic = true
+    default: break
+    }
   }
 }

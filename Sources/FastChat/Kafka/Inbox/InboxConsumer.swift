@@ -5,7 +5,7 @@ public import Chat
 public enum InboxFetch {
   /// A record, whose bytes are valid until the next drain.
   case record(InboxReader)
-  /// The inbox was cut short, or is gone: batches may be missing (a doubt of all shards).
+  /// The inbox was cut short: batches may be missing (a doubt of all shards).
   case outOfRange
   /// The reading goes on by itself when the brokers do.
   case failed(KafkaError)
@@ -34,6 +34,7 @@ public final class InboxConsumer {
   /// read is gone.
   public func read(_ server: ServerEpoch) throws(KafkaError) {
     stop()
+    fetcher.client.partitionErrors.missesTopic = false
     let topic = try TopicHandle(fetcher.client, topics.inbox(server))
     self.topic = topic
     try fetcher.read(topic, 0, reading: server.epoch, from: 0)
@@ -50,6 +51,10 @@ public final class InboxConsumer {
   /// - Returns: whether there may be more, for which no other edge comes.
   public func drain() -> Bool { fetcher.drain() }
 
+  /// Whether the inbox itself is gone, as far as `drain` has seen: nothing comes of it any more, and what was
+  /// sent is lost (a doubt of all shards).
+  public var isGone: Bool { fetcher.client.partitionErrors.missesTopic }
+
   /// How much was fetched.
   public var count: Int { fetcher.count }
 
@@ -59,10 +64,7 @@ public final class InboxConsumer {
     switch message.pointee.err {
     case RD_KAFKA_RESP_ERR_NO_ERROR:
       return .record(InboxReader(message.pointee.valueBytes ?? UnsafeRawBufferPointer(start: nil, count: 0)))
-    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET, RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE,
-      RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC,
-      RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-      return .outOfRange
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET, RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE: return .outOfRange
     default:
       return .failed(fetcher.client.error(message.pointee.err, "the inbox \(topic?.name ?? "")"))
     }
