@@ -31,18 +31,19 @@ import Testing
     #expect(failure?.code == .setting && failure?.message.contains("hunter2") == false)
   }
 
-  /// Nobody listens there: the port was bound and given back.
+  /// Nobody listens on port 1.
   @Test func brokersThatAreNotThereAreToldInTime() throws {
     let configuration = try KafkaConfiguration(brokers: "127.0.0.1:1")
     let topics = try Topics(configuration, names: TopicNames())
     let failure = #expect(throws: KafkaError.self) { try topics.brokers() }
     #expect(failure?.code == .unreachable)
     #expect(failure?.message.contains("127.0.0.1:1") == true)
+    #expect(failure?.message.contains("Connection refused") == true, "\(String(describing: failure))")
     #expect(failure?.message.contains("check the addresses") == true)
     #expect(failure?.message.contains("\n") == false)
   }
 
-  /// A server of another protocol: it takes the connection and closes it on what it does not understand.
+  /// It takes connections and never says a word.
   @Test func whatIsNoBrokerIsTold() throws {
     let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     defer { close(listener) }

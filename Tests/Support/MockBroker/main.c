@@ -8,7 +8,10 @@
 
 int main(void) {
   char reason[256];
-  rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, NULL, reason, sizeof(reason));
+  // The handle that carries the cluster connects to nobody, and need not say so.
+  rd_kafka_conf_t *conf = rd_kafka_conf_new();
+  rd_kafka_conf_set_log_cb(conf, NULL);
+  rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
   rd_kafka_mock_cluster_t *cluster = rk ? rd_kafka_mock_cluster_new(rk, 1) : NULL;
   if (!cluster) {
     fprintf(stderr, "MockBroker: %s\n", rk ? "no cluster" : reason);
