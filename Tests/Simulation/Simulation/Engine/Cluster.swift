@@ -167,8 +167,11 @@ final class Cluster {
     // The clock of the owner may be ahead.
     let begin = engine.wall - limits.windowMilliseconds + 5_000
     let log = kafka.log[Int(partition)]
+    let before = checks.truth.chats.reduce(0) { $0 + $1.trimmed }
     checks.truth.trim(
       partition: Int(partition), below: LogPartition.seq(log.offset(since: begin) ?? log.nextOffset))
+    let taken = checks.truth.chats.reduce(0) { $0 + $1.trimmed } - before
+    if taken > 0 { engine.coverage.count(.retention) }
   }
 
   private func checkPositions(_ primary: RedisPrimary) {

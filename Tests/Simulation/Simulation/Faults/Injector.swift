@@ -36,6 +36,7 @@ final class Injector {
     switch kind {
     case .kill: kill()
     case .freeze: freeze()
+    case .lateAppend: freezeWhileSending()
     case .shardStall: stallShard()
     case .slowRouter: slowRouter()
     case .drain: drain()
@@ -58,7 +59,7 @@ final class Injector {
     case .lapsedFirstMessage: sendDuringLapse()
     case .firstChatWhileAttaching: sendWhileAttaching()
     case .clockSkew, .mailboxFull, .retention, .reportLate, .appendDespiteError, .reportWithoutOffset,
-      .reportTwice, .appendTwice, .lateAppend, .commitLost:
+      .reportTwice, .appendTwice, .commitLost:
       false
     }
   }
@@ -91,6 +92,22 @@ final class Injector {
     process.stopAll()
     engine.after(pause) { process.goOn() }
     return true
+  }
+
+  /// A server stands still when the next of its appends is half written.
+  private func freezeWhileSending() -> Bool {
+    guard let server = engine.random.element(of: living), let process = server.process else { return false }
+    let pause = engine.random.between(10_000, 45_000)
+    process.producer.onNextSend = { [unowned self, unowned process] in
+      guard !cluster.isSettling else { return }
+      cluster.trouble(.frozen, server: process.name, for: pause + 60_000)
+      // The shard that hands over is in the middle of its turn.
+      engine.after(0) { [self] in
+        process.stopAll()
+        engine.after(pause) { process.goOn() }
+      }
+    }
+    return false
   }
 
   private func stallShard() -> Bool {

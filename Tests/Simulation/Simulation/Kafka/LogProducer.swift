@@ -23,6 +23,8 @@ final class LogProducer {
   private var underWay: [[Waiting]]
   private var number = 0
   private(set) var waitingBytes = 0
+  /// Done once, when the next request is on its way: the process may stand still from then on.
+  var onNextSend: (() -> Void)?
 
   init(
     _ kafka: SimulatedKafka, process: SimulatedThread,
@@ -62,6 +64,9 @@ final class LogProducer {
     queues[partition].removeFirst(batch.count)
     underWay[partition] = batch
     engine.after(kafka.delay()) { [self] in arrive(batch, partition) }
+    let next = onNextSend
+    onNextSend = nil
+    next?()
   }
 
   /// The request reaches the broker, unless its process has to write the rest of it first.
