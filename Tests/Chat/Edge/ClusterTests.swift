@@ -84,8 +84,13 @@ import Testing
     let shard = ClusterShard.standing(at: 40)
     shard.attach("alice", listed: [("room:a", head: 0, joined: 10)])
     shard.turn { edge in "room:a".withBytes { edge.roomRegistered($0) } }
-    _ = shard.takeQueries()
     shard.turn { $0.leaseHolds(until: shard.now + 100) }
+    shard.frame(#"{"type":"send","id":"0","to":"room:a","body":1}"#)
+    let queries = shard.takeQueries()
+    #expect(queries.map(\.what) == [.eventsAfter(9), .member], "what is still to be read may be a removal")
+    for query in queries {
+      shard.answer(query, applied: 40) { $0.member = MemberRow(role: .member, joined: 10) }
+    }
     shard.frame(#"{"type":"send","id":"a","to":"room:a","body":1}"#)
     #expect(shard.takeQueries().isEmpty)
     shard.later(200)

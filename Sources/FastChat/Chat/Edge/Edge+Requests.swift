@@ -131,7 +131,9 @@ extension Edge {
   ) -> Bool {
     guard case .room = chat.name else { return true }
     let partition = partition(of: chat.bytes)
-    if authorisesFromMemory(partition), membership(of: session.pointee.user, in: chat.bytes) != nil {
+    if authorisesFromMemory(partition), !isBehind(session, in: chat.bytes),
+      membership(of: session.pointee.user, in: chat.bytes) != nil
+    {
       return true
     }
     let user = userNames.bytes(session.pointee.user)
@@ -149,6 +151,15 @@ extension Edge {
     let p = Int(partition)
     return tick <= leaseUntil
       && (partitions[p].doubt == .none || tick - partitions[p].joinedOnAt < Limits.leaseMilliseconds)
+  }
+
+  /// Whether the session has still to read what happened in the chat: a removal may be among it that a doubt
+  /// has jumped over.
+  private func isBehind(_ session: SessionPointer, in chat: UnsafeRawBufferPointer) -> Bool {
+    guard session.pointee.firstListener >= 0, let number = chatNames.find(chat),
+      let listener = listener(of: session, in: number)
+    else { return false }
+    return listeners[listener].pointee.state == .behind
   }
 
   /// The view's answer to `isKnownMember`.

@@ -76,14 +76,14 @@ public final class Ledger {
     isLive = true
   }
 
-  /// A device that is new takes the head of a row of its welcome as its cursor.
-  public func begin(chat: Int, head: Seq) {
+  /// A device that is new takes the head of a row of its welcome as its cursor. `asked`: when it said `hello`.
+  public func begin(chat: Int, head: Seq, asked: Tick) {
     let chat = state(chat)
     chats[chat].baseline = head
     chats[chat].cursor = head
     chats[chat].next = truth.index(in: chat, at: head + 1)
     guard !truth.lost.contains(checks.roster.chats[chat].partition) else { return }
-    if !checks.mayAsk(user, chat, at: checks.now) { note(.i10, "\(name(chat)) in the welcome") }
+    if !checks.mayAsk(user, chat, at: asked) { note(.i10, "\(name(chat)) in the welcome") }
   }
 
   // MARK: Events

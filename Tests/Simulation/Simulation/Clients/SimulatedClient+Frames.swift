@@ -51,7 +51,7 @@ extension SimulatedClient {
     log = frame.log
     for row in frame.rows {
       let chat = roster.chat(row.chat)
-      ledger.begin(chat: chat, head: row.head)
+      ledger.begin(chat: chat, head: row.head, asked: lastHello)
       setCursor(chat, row.head)
     }
   }

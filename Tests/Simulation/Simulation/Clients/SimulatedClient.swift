@@ -78,7 +78,7 @@ public final class SimulatedClient {
   /// When it said `hello` for the last time but one: a server that stood still may hear that one after the
   /// newer one.
   private var helloBefore: Tick = -overtakingMilliseconds
-  private var lastHello: Tick = -overtakingMilliseconds
+  var lastHello: Tick = -overtakingMilliseconds
   /// What went back and forth, where somebody wants to read it.
   public var trace: [String]?
 

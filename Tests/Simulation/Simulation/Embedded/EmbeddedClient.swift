@@ -56,6 +56,7 @@ final class EmbeddedClient {
       links.removeValue(forKey: number)?.cut(unnoticedFor: 0)
     case .abandon(let number):
       engine.note("\(name) abandons \(number)")
+      run.coverage.count(.cut)
       links.removeValue(forKey: number)?.cut(unnoticedFor: Self.unnoticedMilliseconds)
     }
   }

@@ -19,6 +19,7 @@ public final class EmbeddedRun {
   /// after that.
   static let settleMilliseconds: Tick = 240_000
   static let quietMilliseconds: Tick = 10_000
+  static let answerMilliseconds: Tick = 2_000
 
   let engine: Engine
   let faults: EmbeddedFaults
@@ -34,6 +35,12 @@ public final class EmbeddedRun {
   private var graves: [EmbeddedProcess] = []
   private var clients: [EmbeddedClient] = []
   private var epochs: Epoch = 0
+
+  /// The faults that a seed draws.
+  public static func faults(seed: UInt64) -> EmbeddedFaults {
+    var random = Generator(seed: seed)
+    return .draw(&random)
+  }
 
   /// `faults`: nil draws them from the seed. `traceLines`: lines of the run's story to keep.
   public init(seed: UInt64, faults chosen: EmbeddedFaults? = nil, traceLines: Int = 0) {
@@ -89,6 +96,11 @@ public final class EmbeddedRun {
       engine.run(until: min(engine.now + 1_000, end)) { [self] in isBroken }
     }
     engine.run(until: engine.now + Self.quietMilliseconds) { [self] in isBroken }
+    // Who asked something just now has his answer a little later.
+    let latest = engine.now + Self.answerMilliseconds
+    while engine.now < latest, !isBroken, !clients.allSatisfy(\.client.isSettled) {
+      engine.run(until: engine.now + 100) { [self] in isBroken }
+    }
     finish()
     return EmbeddedResult(
       seed: seed, faults: faults, violations: checks.violations, digest: engine.digest, steps: engine.steps,
