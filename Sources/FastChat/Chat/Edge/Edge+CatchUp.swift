@@ -74,7 +74,7 @@ extension Edge {
       received(history: answer, for: id, request, limit: limit, isForward: isForward)
     case .members(let id, let request): received(members: answer, for: id, request)
     case .chats(let id, let request, let listing): received(chats: answer, for: id, request, listing)
-    case .confirm(let id, let frame): confirmed(id, frame: frame, answer)
+    case .confirm(let id, let frame, let asked): confirmed(id, frame: frame, asked: asked, answer)
     case .recent(let partition): received(recent: answer, partition: partition)
     case .relist(let partition, let user): received(relisted: answer, user: user, partition: partition)
     }

@@ -31,7 +31,7 @@ extension Edge {
       listeners[number].pointee.read = 0
       session.pointee.isReading = false
       queueForCatchUp(session)
-    case .confirm(let id, let frame):
+    case .confirm(let id, let frame, _):
       guard let session = find(id) else { return }
       frame.withUnsafeBytes { text in
         let id = (try? Request(text)).flatMap { requestID($0) }

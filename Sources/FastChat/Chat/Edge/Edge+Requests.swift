@@ -138,7 +138,7 @@ extension Edge {
     }
     let user = userNames.bytes(session.pointee.user)
     ask(
-      .confirm(session.pointee.id, frame: Array(text)),
+      .confirm(session.pointee.id, frame: Array(text), asked: tick),
       ViewQuery(
         tag: 0, partition: partition, what: .member, chat: Array(chat.bytes), user: Array(user)))
     pause(session, .confirming)
@@ -163,10 +163,12 @@ extension Edge {
   }
 
   /// The view's answer to `isKnownMember`.
-  func confirmed(_ id: SessionID, frame: [UInt8], _ answer: borrowing ViewAnswer) {
+  func confirmed(_ id: SessionID, frame: [UInt8], asked: Tick, _ answer: borrowing ViewAnswer) {
     guard let session = find(id) else { return }
     let isMember = answer.member != nil
-    let hasFailed = answer.hasFailed || answer.isRebuilding
+    // One that was long under way may be older than a removal.
+    let isOld = tick - asked >= Limits.leaseMilliseconds
+    let hasFailed = answer.hasFailed || answer.isRebuilding || isOld
     let isPublic = answer.room?.isPublic ?? false
     frame.withUnsafeBytes { text in
       if isMember, !hasFailed {

@@ -92,7 +92,7 @@ enum ViewRead {
   case members(SessionID, request: UInt32)
   case chats(SessionID, request: UInt32, ChatListing)
   /// Whether the session's user may do what the frame asks for, which waits meanwhile.
-  case confirm(SessionID, frame: [UInt8])
+  case confirm(SessionID, frame: [UInt8], asked: Tick)
   case recent(partition: Int32)
   /// A local user's chats, where the recent list of a doubt did not reach back.
   case relist(partition: Int32, user: [UInt8])
