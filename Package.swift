@@ -31,6 +31,9 @@ let package = Package(
       linkerSettings: [.linkedLibrary("uring")]),
     .target(name: "CAssets", path: "Sources/CShims/Assets", cSettings: strictC),
     .target(name: "CCommandLine", path: "Sources/CShims/CommandLine", cSettings: strictC),
+    .target(
+      name: "CEdit", path: "Sources/CShims/Edit", cSettings: strictC,
+      linkerSettings: [.linkedLibrary("edit")]),
     .systemLibrary(name: "CInih", path: "Sources/CShims/Inih"),
     .systemLibrary(name: "CRdkafka", path: "Sources/CShims/Kafka"),
     .systemLibrary(name: "COpenSSL", path: "Sources/CShims/OpenSSL"),
@@ -73,7 +76,7 @@ let package = Package(
       name: "Client", dependencies: ["JSON", "WebSocket"], path: "Sources/FastChat/Client",
       swiftSettings: strict),
     .executableTarget(
-      name: "CLI", dependencies: ["Server"], path: "Sources/FastChat/CLI",
+      name: "CLI", dependencies: ["CEdit", "Client", "Server"], path: "Sources/FastChat/CLI",
       swiftSettings: strict),
     .executableTarget(
       name: "Load", dependencies: ["CCommandLine", "EventLoop", "JSON", "WebSocket"],

@@ -14,6 +14,7 @@ enum Program {
         descriptors: Surroundings.descriptorsMax())
       switch invocation {
       case .show(let text): print(text, terminator: "")
+      case .client(let words): exit(ClientProgram.run(words))
       case .serve(let configuration, let notes):
         for note in notes { Log.warning("configuration", ["note": note]) }
         exit(ServerProgram.run(configuration))

@@ -29,7 +29,8 @@ final class CuttingProxy: Sendable {
 
   deinit { close(listener) }
 
-  private static func listen() throws -> (Int32, UInt16) {
+  /// A listening socket on a free port of the loopback.
+  static func listen() throws -> (Int32, UInt16) {
     let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)

@@ -120,13 +120,13 @@ import Testing
           // In two lives: what waits when the first ends, the second goes on with.
           try await device.live { client in
             for number in 0..<(share / 2) {
-              client.enqueue(Body(text: "\(device.name) \(number)"), to: lists[number % 3])
+              try client.enqueue(Body(text: "\(device.name) \(number)"), to: lists[number % 3])
             }
             try await Self.wait { $0.pendingCount > 0 && $0.pendingCount < share / 4 }(client)
           }
           try await device.live { client in
             for number in (share / 2)..<share {
-              client.enqueue(Body(text: "\(device.name) \(number)"), to: lists[number % 3])
+              try client.enqueue(Body(text: "\(device.name) \(number)"), to: lists[number % 3])
             }
             try await Self.wait {
               $0.pendingCount == 0 && device.account.withLock { $0.receipts.count } == share

@@ -158,7 +158,7 @@ final class MachineWorld {
         case .keep(let request): device.kept.pending.append(request)
         case .hand(let event, let marks): device.queue.append((event, marks))
         case .ended: device.failures.append("ended")
-        case .askToken, .settled, .answered: break
+        case .askToken, .settled, .abandoned, .answered: break
         }
       }
     }

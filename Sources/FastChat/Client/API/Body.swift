@@ -6,7 +6,7 @@ public struct Body: Sendable, Equatable, CustomStringConvertible {
   public let json: String
 
   /// A body that the web page and the terminal client show as text: `{"text":"..."}`.
-  public init(text: String) { json = "{\"text\":\(quoted(text))}" }
+  public init(text: String) { json = "{\"text\":\(Body.quoted(text))}" }
 
   /// Any JSON.
   ///
@@ -58,6 +58,9 @@ public struct Body: Sendable, Equatable, CustomStringConvertible {
   }
 
   public var description: String { json }
+
+  /// The text as JSON, quotes included.
+  public static func quoted(_ text: String) -> String { Client.quoted(text) }
 }
 
 /// The text as JSON, quotes included.

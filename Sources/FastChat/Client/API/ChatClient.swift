@@ -14,7 +14,7 @@ public final class ChatClient: Sendable {
   private let endpoint: Endpoint
   private let mailbox: Mailbox
   private let queue: EventQueue
-  private let board = StatusBoard()
+  private let board: StatusBoard
 
   /// Reads what is kept, and begins to connect.
   ///
@@ -26,6 +26,7 @@ public final class ChatClient: Sendable {
     let kept = try Self.kept(configuration)
     user = kept.user
     device = kept.device
+    board = StatusBoard(pending: kept.pending.count)
     mailbox = try Mailbox()
     queue = EventQueue(mailbox, configuration)
     let (endpoint, mailbox, queue, board) = (endpoint, mailbox, queue, board)
@@ -58,12 +59,13 @@ public final class ChatClient: Sendable {
   public var events: ClientEvents { ClientEvents(queue: queue) }
 
   /// Whether the client is connected and was handed all that was stored.
-  public var isLive: Bool { board.status.isLive }
+  public var isLive: Bool { board.isLive }
 
   /// How many requests wait for the server's word.
-  public var pendingCount: Int { board.status.pending }
+  public var pendingCount: Int { board.pending }
 
-  /// Ends the session and waits until that is done and the state is stored. Unsent messages are kept for the
+  /// Ends the session and waits until that is done and the state is stored: half a second at most for the
+  /// consumer to take the last events, so that they are not handed again. Unsent messages are kept for the
   /// next client with this storage.
   public func stop() async {
     if mailbox.post(.stop) { await board.waitForEnd() }
@@ -84,10 +86,11 @@ public final class ChatClient: Sendable {
   /// Sends a message, and does not wait: what becomes of it comes as an event, `sent` or `refused`.
   ///
   /// - Returns: its id.
+  /// - Throws: `stopped`.
   @discardableResult
-  public func enqueue(_ body: Body, to: String) -> String {
+  public func enqueue(_ body: Body, to: String) throws(ClientError) -> String {
     let id = Self.newID()
-    post(RequestText.send(body, to: to, id: id), nil)
+    guard post(RequestText.send(body, to: to, id: id), nil) else { throw .stopped }
     return id
   }
 
@@ -174,34 +177,39 @@ public final class ChatClient: Sendable {
     _ = try await answer("refresh", ",\"token\":\(quoted(token))")
   }
 
-  /// Any request of PROTOCOL, as the JSON of its frame, for scripts: a `send` and what changes something is
-  /// kept and repeated until it is settled, a question waits for its answer. Without an `id` one is made.
+  /// Takes any request of PROTOCOL, as the JSON of its frame, for scripts. Without an `id` one is made.
   ///
-  /// - Returns: the frame that answers it, an `error` too; nil for what has no answer.
-  /// - Throws: `configuration` where the text is no request.
-  public func request(json: String) async throws(ClientError) -> String? {
-    let request = try RequestText(json, user: user)
-    switch request.kind {
+  /// - Parameter answered: called once, on another thread: with the frame that answers a question, an `error`
+  ///   too. With nil, and at once, for what is kept and repeated until it is settled (its outcome comes as an
+  ///   event, `sent` or `refused`) and for what has no answer.
+  /// - Throws: `configuration` where the text is no request, `stopped`.
+  public func submit(
+    json: String, answered: @escaping @Sendable (String?) -> Void
+  ) throws(ClientError) {
+    switch try RequestText(json).kind {
     case .kept(let pending):
-      do throws(ClientError) {
-        return try await settled(pending).json
-      } catch {
-        guard case .refused(let code) = error.kind else { throw error }
-        return
-          "{\"type\":\"error\",\"id\":\(quoted(pending.id)),\"code\":\(quoted(code)),\"message\":\(quoted(error.message))}"
-      }
+      guard post(pending, nil) else { throw .stopped }
+      answered(nil)
     case .question(let id, let text):
-      do throws(ClientError) {
-        return try await answer(id: id, text).text
-      } catch {
-        guard case .refused(let code) = error.kind else { throw error }
-        return
-          "{\"type\":\"error\",\"id\":\(quoted(id)),\"code\":\(quoted(code)),\"message\":\(quoted(error.message))}"
-      }
-    case .read(let chat, let seq): markRead(chat, upTo: seq)
-    case .typing(let chat, let isOn): setTyping(isOn, in: chat)
+      let isPosted = mailbox.post(
+        .ask(id: id, text: text) { result in
+          switch result {
+          case .success(let frame): answered(frame.text)
+          case .failure(let error):
+            let code = if case .refused(let code) = error.kind { code } else { "unavailable" }
+            answered(
+              "{\"type\":\"error\",\"id\":\(quoted(id)),\"code\":\(quoted(code)),\"message\":\(quoted(error.message))}"
+            )
+          }
+        })
+      guard isPosted else { throw .stopped }
+    case .read(let chat, let seq):
+      markRead(chat, upTo: seq)
+      answered(nil)
+    case .typing(let chat, let isOn):
+      setTyping(isOn, in: chat)
+      answered(nil)
     }
-    return nil
   }
 
   // MARK: Waiting
@@ -211,17 +219,25 @@ public final class ChatClient: Sendable {
     return "\(String(UInt64.random(in: 0...UInt64.max), radix: 16))\(digits)"
   }
 
-  private func post(_ request: Pending, _ sender: (@Sendable (Result<Receipt, ClientError>) -> Void)?) {
+  /// False where the client has ended.
+  private func post(
+    _ request: Pending, _ sender: (@Sendable (Result<Receipt, ClientError>) -> Void)?
+  ) -> Bool {
     var request = request
     var time = timespec()
     clock_gettime(CLOCK_REALTIME, &time)
     request.firstSent = Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000
     request = request.inLane(of: user)
-    if !mailbox.post(.submit(request, sender)) { sender?(.failure(.stopped)) }
+    board.count(1)
+    if mailbox.post(.submit(request, sender)) { return true }
+    board.count(-1)
+    return false
   }
 
   private func settled(_ request: Pending) async throws(ClientError) -> Receipt {
-    try await wait(for: request.id) { finish in self.post(request, finish) }
+    try await wait(for: request.id) { finish in
+      if !self.post(request, finish) { finish(.failure(.stopped)) }
+    }
   }
 
   private func answer(_ type: String, _ fields: String) async throws(ClientError) -> ServerFrame {

@@ -81,6 +81,22 @@ public struct ChatRow: Sendable, Equatable {
   /// Up to where the user has read, 0 if never.
   public let read: Int64
   let cursor: Int64?
+
+  public init(chat: String, head: Int64, read: Int64) {
+    self.init(chat: chat, head: head, read: read, cursor: nil)
+  }
+
+  init(chat: String, head: Int64, read: Int64, cursor: Int64?) {
+    self.chat = chat
+    self.head = head
+    self.read = read
+    self.cursor = cursor
+  }
+
+  /// The same with a later head.
+  public func with(head: Int64) -> ChatRow {
+    ChatRow(chat: chat, head: max(head, self.head), read: read, cursor: cursor)
+  }
 }
 
 public struct Message: Sendable, Equatable {

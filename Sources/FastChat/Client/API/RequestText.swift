@@ -30,7 +30,7 @@ struct RequestText {
   }
 
   /// Reads a frame as a script wrote it.
-  init(_ json: String, user: String) throws(ClientError) {
+  init(_ json: String) throws(ClientError) {
     var text = json
     while let last = text.last, last.isWhitespace { text.removeLast() }
     while let first = text.first, first.isWhitespace { text.removeFirst() }

@@ -1,17 +1,11 @@
 import Glibc
-import Synchronization
 
 /// The thread that owns a client's machine, its socket and its storage: it polls, tells the machine what
 /// happened, and does what the machine wants.
 final class ClientThread {
-  /// What other threads may look at.
-  struct Status: Sendable {
-    var isLive = false
-    /// Requests whose outcome is not known yet.
-    var pending = 0
-  }
-
   private static let receiveBytes = 65_536
+  /// How long a consumer may take to confirm the last events once the client has ended, in milliseconds.
+  private static let confirmationMilliseconds: Int64 = 500
 
   private let machine: ClientMachine
   private let configuration: ClientConfiguration
@@ -90,8 +84,7 @@ final class ClientThread {
     switch word {
     case .submit(let request, let sender):
       guard kept.pending.count < configuration.pendingMax else {
-        sender?(.failure(ClientError(.full, "\(kept.pending.count) messages wait to be sent already")))
-        return
+        return refuse(request, sender)
       }
       senders[request.id] = sender
       machine.submit(request, now())
@@ -110,6 +103,20 @@ final class ClientThread {
     case .taken: break
     case .stop: machine.stop(now())
     }
+  }
+
+  /// Too much waits already: whoever sent it is told, by an event where he does not wait.
+  private func refuse(_ request: Pending, _ sender: (@Sendable (Result<Receipt, ClientError>) -> Void)?) {
+    status.count(-1)
+    let error = ClientError(.full, "\(kept.pending.count) messages wait to be sent already")
+    guard let sender else {
+      let json =
+        "{\"type\":\"error\",\"id\":\(quoted(request.id)),\"code\":\"busy\",\"message\":\(quoted(error.message))}"
+      let refusal = Refusal(
+        id: request.id, chat: request.chat, request: request.text + "}", error: error, json: json)
+      return events.append(.refused(refusal), [])
+    }
+    sender(.failure(error))
   }
 
   private func now() -> ClientMachine.Moment {
@@ -142,7 +149,10 @@ final class ClientThread {
           disconnect()
         case .askToken(let refusal): askToken(refusal)
         case .hand(let event, let marks): events.append(event, marks)
-        case .settled(let id, let result): senders.removeValue(forKey: id)?(result)
+        case .settled(let id, let result):
+          status.count(-1)
+          senders.removeValue(forKey: id)?(result)
+        case .abandoned(let id, let error): senders.removeValue(forKey: id)?(.failure(error))
         case .answered(let id, let result): askers.removeValue(forKey: id)?(result)
         case .ended: isEnded = true
         }
@@ -151,7 +161,7 @@ final class ClientThread {
       flush()
     }
     save()
-    status.set(Status(isLive: machine.phase == .live, pending: machine.pendingCount))
+    status.setLive(machine.phase == .live)
   }
 
   private func askToken(_ refusal: ClientConfiguration.TokenRefusal?) {
@@ -187,12 +197,28 @@ final class ClientThread {
   private func finish() {
     saveAt = nil
     disconnect()
+    var left: [Mailbox.Word] = []
     events.finish()
+    let end = now().ticks + Self.confirmationMilliseconds
+    while !events.isDrained, now().ticks < end {
+      var entry = pollfd(fd: mailbox.descriptor, events: Int16(POLLIN), revents: 0)
+      Glibc.poll(&entry, 1, 5)
+      for word in mailbox.take() {
+        if case .confirmed(let marks) = word {
+          for mark in marks { kept.apply(mark) }
+        } else {
+          left.append(word)
+        }
+      }
+    }
     // What the consumer has confirmed by now; what he takes later is handed to him again.
-    for word in mailbox.closeAndTake() {
+    for word in left + mailbox.closeAndTake() {
       switch word {
       case .confirmed(let marks): for mark in marks { kept.apply(mark) }
-      case .submit(_, let sender): sender?(.failure(.stopped))
+      case .submit(let request, let sender):
+        // Nobody could be told otherwise: it waits for the next client.
+        kept.pending.append(request)
+        sender?(.failure(.stopped))
       case .ask(_, _, let asker): asker(.failure(.stopped))
       default: break
       }
@@ -271,42 +297,6 @@ final class ClientThread {
     isConnecting = false
     output = []
     addresses = []
-  }
-}
-
-/// What the client's thread shows to others.
-final class StatusBoard: Sendable {
-  private struct State {
-    var status = ClientThread.Status()
-    var isEnded = false
-    var waiters: [CheckedContinuation<Void, Never>] = []
-  }
-
-  private let state = Mutex(State())
-
-  var status: ClientThread.Status { state.withLock { $0.status } }
-
-  func set(_ status: ClientThread.Status) { state.withLock { $0.status = status } }
-
-  func end() {
-    let waiters = state.withLock { state in
-      state.isEnded = true
-      state.status.isLive = false
-      defer { state.waiters = [] }
-      return state.waiters
-    }
-    for waiter in waiters { waiter.resume() }
-  }
-
-  /// Waits until the thread has ended.
-  func waitForEnd() async {
-    await withCheckedContinuation { continuation in
-      let isEnded = state.withLock { state in
-        if !state.isEnded { state.waiters.append(continuation) }
-        return state.isEnded
-      }
-      if isEnded { continuation.resume() }
-    }
   }
 }
 

@@ -50,6 +50,9 @@ final class EventQueue: Sendable {
     }
   }
 
+  /// Whether the consumer has taken and confirmed everything.
+  var isDrained: Bool { state.withLock { $0.entries.isEmpty && $0.unconfirmed.isEmpty } }
+
   func append(_ event: ClientEvent?, _ marks: [Mark]) {
     var waiter: CheckedContinuation<ClientEvent?, Never>?
     var next: ClientEvent?

@@ -85,6 +85,11 @@ final class Channel {
   private func judge(_ chunk: UnsafeMutableRawBufferPointer, _ offset: inout Int) -> Incoming {
     let before = head.count
     head += chunk[offset...]
+    // Told at the first byte that shows it: whoever speaks first and then waits would be taken for silent.
+    guard zip(head, "HTTP/".utf8).allSatisfy({ $0 == $1 }) else {
+      offset = chunk.count
+      return .broken(refusal(nil, ""), nil)
+    }
     switch head.withUnsafeBytes({ handshake.judge($0) }) {
     case .needMore:
       offset = chunk.count

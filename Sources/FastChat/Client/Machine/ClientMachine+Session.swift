@@ -225,7 +225,7 @@ extension ClientMachine {
     for id in questions.keys.sorted() { perform(.answered(id: id, .failure(error ?? .stopped))) }
     questions = [:]
     for chat in lanes.keys.sorted() {
-      for request in lanes[chat]!.queue { perform(.settled(id: request.id, .failure(error ?? .stopped))) }
+      for request in lanes[chat]!.queue { perform(.abandoned(id: request.id, error ?? .stopped)) }
     }
     tell(.connection(.ended(error)))
     perform(.ended)

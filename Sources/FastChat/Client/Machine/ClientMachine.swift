@@ -31,6 +31,8 @@ final class ClientMachine {
     /// The word to whoever waits for a request's outcome.
     case settled(id: String, Result<Receipt, ClientError>)
     case answered(id: String, Result<ServerFrame, ClientError>)
+    /// The client ends, and the request is kept for the next one.
+    case abandoned(id: String, ClientError)
     case ended
   }
 

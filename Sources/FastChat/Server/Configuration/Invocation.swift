@@ -6,6 +6,8 @@ public enum Invocation: Sendable {
   case doctor(Configuration, notes: [String], json: Bool)
   /// Print a text on standard output and end with 0.
   case show(String)
+  /// Talk to a server from a terminal; the words behind the command.
+  case client([String])
 
   /// Reads a command line.
   ///
@@ -28,6 +30,10 @@ public enum Invocation: Sendable {
       throw ConfigurationError(
         "unknown command '\(Printable.short(command))'\(suggestion.isEmpty ? "; see --help" : suggestion)")
     }
+    if command == "client" {
+      self = .client(Array(words))
+      return
+    }
     let flags = try Flags(Array(words), takesJSON: command == "doctor")
     if flags.wantsHelp {
       self = .show(Help.text)
@@ -46,7 +52,7 @@ public enum Invocation: Sendable {
     }
   }
 
-  private static let commands = ["serve", "doctor", "options"]
+  private static let commands = ["serve", "client", "doctor", "options"]
   private static let configOption = "config"
 
   private static func configuration(
