@@ -95,10 +95,11 @@ import Testing
     }
     let (error, isOver) = try await firstError(waits) { $0.connectMilliseconds = 50 }
     #expect(!isOver && error?.message.contains("says nothing") == true, "\(String(describing: error))")
-    let (later, _) = try await firstError({ socket, _ in
-      FakeServer.upgrade(socket)
-      waits(socket, 0)
-    }) { $0.welcomeMilliseconds = 50 }
+    let (later, _) = try await firstError(
+      { socket, _ in
+        FakeServer.upgrade(socket)
+        waits(socket, 0)
+      }, { $0.welcomeMilliseconds = 50 })
     #expect(later?.message.contains("does not answer hello") == true, "\(String(describing: later))")
   }
 
@@ -175,12 +176,13 @@ import Testing
   }
 
   @Test func aTokenThatIsRefusedTwiceEndsIt() async throws {
-    let (error, isOver) = try await firstError({ socket, _ in
-      FakeServer.upgrade(socket)
-      FakeServer.write(
-        FakeServer.text(#"{"type":"error","code":"unauthorized","message":"no"}"#) + FakeServer.close(4500),
-        to: socket)
-    }) { $0.token = { _ in "x" } }
+    let (error, isOver) = try await firstError(
+      { socket, _ in
+        FakeServer.upgrade(socket)
+        FakeServer.write(
+          FakeServer.text(#"{"type":"error","code":"unauthorized","message":"no"}"#) + FakeServer.close(4500),
+          to: socket)
+      }, { $0.token = { _ in "x" } })
     #expect(isOver && error?.kind == .unauthorized && error?.message.contains("no") == true)
   }
 
