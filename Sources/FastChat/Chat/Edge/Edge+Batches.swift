@@ -65,7 +65,7 @@ extension Edge {
       if actions.count >= Self.actionsAtOnce { return }
     }
     partitions[p].position = batch.upto
-    partitions[p].joinedOnAt = tick
+    partitions[p].joinedOnAt = tickBefore
     current = nil
     finished = batch
     settleAhead(partition: p)

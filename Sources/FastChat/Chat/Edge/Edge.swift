@@ -76,6 +76,8 @@ public final class Edge {
   // MARK: What it remembers
 
   var tick: Tick = 0
+  /// Of the turn before: what this turn's mailbox holds was posted since then.
+  var tickBefore: Tick = 0
   var wall: WallTime = 0
   var appendRoom = 0
 
@@ -215,6 +217,7 @@ public final class Edge {
     beginInput()
     let stoodStillFor = tick - self.tick
     let isFirst = self.tick == 0
+    tickBefore = self.tick
     self.tick = tick
     self.wall = wall
     self.appendRoom = appendRoom

@@ -6,7 +6,8 @@ struct PartitionState {
   var view: ViewID
   var directories: [DirectoryID]
   var doubt = Doubt.none
-  /// When a batch joined on, or a doubt ended: all removals of members until then are known here.
+  /// When the last batch that joined on was posted at the earliest, or when a doubt ended: all removals of
+  /// members until then are known here.
   var joinedOnAt: Tick = 0
   /// Answers to questions up to this tag are of before the last doubt ended: they are only asked again.
   var answered: UInt64 = 0
