@@ -72,7 +72,6 @@ struct KeptState: Equatable {
     case .forgetAll:
       cursors = [:]
       own = [:]
-      isReturning = false
     }
   }
 
