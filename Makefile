@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build run test conformance kills sim bench lint format docs clean packages-run packages-test
+.PHONY: help build run test conformance kills sim bench lint format docs docs-html clean packages-run packages-test
 
 # Flags for `make run` and `make bench`: make run ARGS="--listen 127.0.0.1:9000"
 ARGS ?=
@@ -47,6 +47,14 @@ format: ## Format all Swift files
 
 docs: build ## Print docs/OPTIONS.md from the table of options
 	.build/release/fastchat options > docs/OPTIONS.md
+
+docs-html: packages-run ## Make the pages of the client library at .build/docs/client
+	swift package dump-symbol-graph --minimum-access-level public > .build/symbol-graph.log
+	rm -rf .build/docs/client .build/docs/symbols && mkdir -p .build/docs/symbols
+	cp "$$(swift build --show-bin-path)/../symbolgraph/Client.symbols.json" .build/docs/symbols/
+	docc convert Sources/FastChat/Client/Client.docc --additional-symbol-graph-dir .build/docs/symbols \
+	  --fallback-display-name Client --fallback-bundle-identifier fastchat.Client --warnings-as-errors \
+	  --transform-for-static-hosting --output-path .build/docs/client
 
 clean: ## Remove what was built (not ./data)
 	rm -rf .build

@@ -76,7 +76,9 @@ public final class ChatClient: Sendable {
   /// Sends a message, and waits until the server has it, however long that takes. It is kept meanwhile, and
   /// is sent also where the calling task is cancelled.
   ///
-  /// - Parameter to: a chat's id, or `user:<id>`.
+  /// - Parameters:
+  ///   - body: any JSON, of at most `limits.body`.
+  ///   - to: a chat's id, or `user:<id>`.
   /// - Throws: `refused` or `tooLarge` where it is refused for good, `full` where too much waits, `stopped`.
   @discardableResult
   public func send(_ body: Body, to: String) async throws(ClientError) -> Receipt {
@@ -145,7 +147,10 @@ public final class ChatClient: Sendable {
 
   /// A page of a chat's past.
   ///
-  /// - Parameter limit: 1-100.
+  /// - Parameters:
+  ///   - chat: its id.
+  ///   - place: where the page begins.
+  ///   - limit: 1-100.
   public func history(
     of chat: String, _ place: HistoryPlace = .newest, limit: Int = 50
   ) async throws(ClientError) -> HistoryPage {
@@ -179,9 +184,11 @@ public final class ChatClient: Sendable {
 
   /// Takes any request of PROTOCOL, as the JSON of its frame, for scripts. Without an `id` one is made.
   ///
-  /// - Parameter answered: called once, on another thread: with the frame that answers a question, an `error`
-  ///   too. With nil, and at once, for what is kept and repeated until it is settled (its outcome comes as an
-  ///   event, `sent` or `refused`) and for what has no answer.
+  /// - Parameters:
+  ///   - json: the frame, an object with a `type`.
+  ///   - answered: called once, on another thread: with the frame that answers a question, an `error` too. With
+  ///     nil, and at once, for what is kept and repeated until it is settled (its outcome comes as an event,
+  ///     `sent` or `refused`) and for what has no answer.
   /// - Throws: `configuration` where the text is no request, `stopped`.
   public func submit(
     json: String, answered: @escaping @Sendable (String?) -> Void
