@@ -199,7 +199,10 @@ extension Edge {
       let number = listener(of: session, in: dispatch.chat)
     {
       let listener = listeners[number]
-      guard listener.pointee.state == .ahead, listener.pointee.at < dispatch.hint.seq else { return }
+      // One that has read its removal skips on, until the shard stands there too.
+      guard listener.pointee.state == .ahead, listener.pointee.at < dispatch.hint.seq,
+        !listener.pointee.isRemoved
+      else { return }
     }
     if isOwn(dispatch.hint.origin, session),
       answerOwn(

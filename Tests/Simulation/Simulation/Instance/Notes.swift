@@ -27,6 +27,26 @@ extension ViewAnswer {
   }
 }
 
+extension ApplyRequest {
+  var text: String {
+    "applies \(from.short)..\(upto.short) to \(view.short)\(isReplay ? " again" : "")\(endsRebuild ? " for good" : "") "
+      + records.map {
+        "\($0.seq.short)\($0.kind.dependsOnState ? "\($0.kind)" : "")\($0.forced == nil ? "" : "!")"
+      }
+      .joined(separator: " ")
+  }
+}
+
+extension ApplyAnswer {
+  var text: String {
+    switch result {
+    case .applied(let rows): "-> " + rows.map { "\($0.outcome)" }.joined(separator: " ")
+    case .refused(let state): "-> refused by \(state.id?.short ?? "none") at \(state.applied?.short ?? -2)"
+    case .unknown: "-> unknown"
+    }
+  }
+}
+
 extension ShardWord {
   var text: String {
     switch self {

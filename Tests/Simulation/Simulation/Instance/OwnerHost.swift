@@ -104,7 +104,11 @@ final class OwnerHost {
       engine.note(
         "\(process.name): p\(partition) begins view \(request.id.short) until \(request.until.short)")
       rebuild(.beginRebuild(request), request.tag)
-    case .restore(let request): rebuild(.restore(request), request.tag)
+    case .restore(let request):
+      engine.note(
+        "\(process.name): p\(partition) restores \(request.rows.map(\.seq.short)), applied \(request.applied?.short ?? -2)"
+      )
+      rebuild(.restore(request), request.tag)
     case .readDirectories(let tag):
       router.readDirectories { [weak self] ids in
         var read = DirectoriesRead(tag: tag)
@@ -163,6 +167,7 @@ final class OwnerHost {
       }
       if case .refused = answer.result { host.engine.coverage.count(.refusals) }
       if case .applied = answer.result, request.upto > request.from { host.engine.coverage.count(.applies) }
+      host.engine.note("\(host.process.name): p\(host.partition) \(request.text) \(answer.text)")
       host.input { $0.applied(answer) }
     }
   }
