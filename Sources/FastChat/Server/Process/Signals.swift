@@ -1,3 +1,5 @@
+// Optimised builds see sigset_t through the one module or the other.
+import CLinuxIO
 import Glibc
 
 /// The signals that end the server. They are blocked in every thread, and one thread waits for them: no
