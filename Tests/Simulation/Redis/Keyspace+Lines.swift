@@ -30,6 +30,7 @@ extension PartitionSpace {
     add("view", "appended", view.appended)
     add("view", "until", view.until)
     add("view", "begin", view.begin)
+    add("view", "base", view.base)
     for row in recent.all {
       lines.append(
         "\(prefix)l \(row.seq)-0 chat \(row.chat) user \(row.user) kind \(row.kind.rawValue) role \(row.role.rawValue)"

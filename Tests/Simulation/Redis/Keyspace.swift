@@ -68,6 +68,8 @@ public struct PartitionSpace: Sendable {
     var until: Seq?
     /// Where the replay of a rebuild began.
     var begin: Seq?
+    /// Up to where the view reflected the log when its rebuild began: older rows are not restored.
+    var base: Seq?
   }
 
   struct RecentRow: StreamRow {

@@ -89,6 +89,7 @@ extension PartitionSpace {
     if texts.flag(14) {
       view.until = nil
       view.begin = nil
+      view.base = nil
       removals = [:]
     }
     return .array(reply)

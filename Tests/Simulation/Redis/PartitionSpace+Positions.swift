@@ -22,15 +22,16 @@ extension PartitionSpace {
 
   mutating func beginRebuild(_ texts: CommandTexts) -> RedisReply {
     guard view.id == texts.optionalID(1), view.applied == texts.optionalNumber(2) else { return refusal }
-    view = ViewRow(id: texts.id(3), until: texts.number(4))
+    view = ViewRow(id: texts.id(3), until: texts.number(4), base: view.applied ?? view.base)
     return .array([.integer(1)])
   }
 
   mutating func restore(_ texts: CommandTexts) -> RedisReply {
     guard let id = view.id, id == texts.id(1), view.applied == nil else { return refusal }
     for place in stride(from: 3, to: texts.count, by: 5) {
-      let chat = chat(texts.string(place + 1))
       let seq = texts.number(place + 2)
+      if seq <= view.base ?? 0 { continue }
+      let chat = chat(texts.string(place + 1))
       if texts[place].first == UInt8(ascii: "m") {
         let role = Role(rawValue: UInt8(texts.number(place + 4)))!
         restoreMember(texts.string(place + 3), chat, seq, role)

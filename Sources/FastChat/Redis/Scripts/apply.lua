@@ -199,7 +199,7 @@ if upto ~= from then
   call('HSET', view, 'applied', upto, 'hash', ARGV[4], 'appended', ARGV[5])
 end
 if endsRebuild then
-  call('HDEL', view, 'until', 'begin')
+  call('HDEL', view, 'until', 'begin', 'base')
   call('DEL', removals)
 end
 return reply

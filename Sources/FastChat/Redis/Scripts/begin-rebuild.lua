@@ -9,6 +9,8 @@ local state = redis.call('HMGET', KEYS[1], 'id', 'applied', 'hash', 'appended', 
 if (state[1] or '') ~= ARGV[1] or (state[2] or '') ~= ARGV[2] then
   return {0, state[1], state[2], state[3], state[4], state[5]}
 end
+-- What stands here is all that came of the log up to `base`: rows of the state topic from below it are older.
+if state[2] then redis.call('HSET', KEYS[1], 'base', state[2]) end
 redis.call('HDEL', KEYS[1], 'applied', 'hash', 'appended', 'begin')
 redis.call('HSET', KEYS[1], 'id', ARGV[3], 'until', ARGV[4])
 return {1}

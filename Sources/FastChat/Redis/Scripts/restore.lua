@@ -14,6 +14,7 @@ local state = call('HMGET', view, 'id', 'applied', 'hash', 'appended', 'until')
 if state[1] ~= ARGV[1] or state[2] then
   return {0, state[1], state[2], state[3], state[4], state[5]}
 end
+local base = tonumber(call('HGET', view, 'base') or '0')
 local prefix = string.sub(view, 1, -5)
 
 local function restoreMember(chat, seq, user, role)
@@ -49,7 +50,10 @@ end
 
 for i = 3, #ARGV, 5 do
   local kind, chat, seq, user, value = unpack(ARGV, i, i + 4)
-  if kind == 'member' then restoreMember(chat, seq, user, value) else restoreChat(chat, seq, value) end
+  -- A member whose removal the view has seen left nothing behind: an older row must not bring him back.
+  if tonumber(seq) > base then
+    if kind == 'member' then restoreMember(chat, seq, user, value) else restoreChat(chat, seq, value) end
+  end
 end
 if ARGV[2] ~= '' then
   call('HSET', view, 'applied', ARGV[2], 'hash', '0', 'appended', '0', 'begin', ARGV[2])
