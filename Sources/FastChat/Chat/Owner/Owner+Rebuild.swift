@@ -146,8 +146,6 @@ extension Owner {
 
   func advanceRestoring() {
     guard let rebuild, rebuildQuestion.isFree(at: tick), !rebuild.isContinued else { return }
-    // Which rows are restored depends on whether the log goes on from where the view stands.
-    if rebuild.oldest == nil { return askWindow(.oldest, time: 0) }
     if rebuild.rows.count >= Self.restoreRows || rebuild.hasAllRows && !rebuild.rows.isEmpty {
       var count = 0
       var bytes = 0
@@ -157,10 +155,11 @@ extension Owner {
         count += 1
       }
       self.rebuild?.underWay = count
-      return ask(restore: rebuild.rows[..<count].filter { isNews($0, to: rebuild) }, applied: nil)
+      return ask(restore: Array(rebuild.rows[..<count]), applied: nil)
     }
     guard rebuild.hasAllRows else { return }
     phase = .placing
+    if rebuild.oldest == nil { return askWindow(.oldest, time: 0) }
     guard rebuild.windowBegin != nil else {
       // Heads are in the state topic once a chat was quiet for a while: however short the window, the replay
       // reaches back further than that.
@@ -188,13 +187,6 @@ extension Owner {
   private func keepsOld(_ rebuild: Rebuild) -> Bool {
     guard let applied = rebuild.old.applied, let oldest = rebuild.oldest else { return false }
     return rebuild.old.hash != 0 && oldest <= applied + 1
-  }
-
-  /// Whether a row tells what the view does not know. A view that is kept knows all up to its place, also what
-  /// was removed since the row was written and is not committed yet.
-  private func isNews(_ row: StateRow, to rebuild: Rebuild) -> Bool {
-    guard keepsOld(rebuild), let applied = rebuild.old.applied else { return true }
-    return row.seq > applied
   }
 
   /// The position behind which the replay begins. Records above the committed one left nothing in the
