@@ -124,6 +124,7 @@ final class Cluster {
     stalledLease = nil
     for server in servers {
       server.process?.goOn()
+      for connection in server.process?.router.connections ?? [] { connection.heal() }
       for shard in server.process?.shards ?? [] { shard.thread.goOn() }
       server.start()
     }

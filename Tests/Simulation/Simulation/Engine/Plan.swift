@@ -30,6 +30,7 @@ struct Plan {
     // What takes half a minute needs the time to happen and to be over.
     let slow: [FaultKind] = [
       .freeze, .twoOwners, .standInDies, .lateBatches, .shardStall, .viewFarBack, .lateAppend,
+      .redisCut,
     ]
     if !isLong, slow.contains(where: faults.contains) { activity = random.between(50_000, 130_000) }
     operations = 50 + random.below(200)

@@ -68,6 +68,10 @@ public enum FaultKind: Int, CaseIterable, Sendable {
   case redisFreeze
   /// Renewals of one server's lease do not arrive.
   case leaseStall
+  /// One server's questions to Redis, and the answers, take long: batches overtake them.
+  case slowRedis
+  /// One server does not reach Redis for longer than a recent list goes back.
+  case redisCut
 
   // Clients.
   /// Connections break, and clients move.

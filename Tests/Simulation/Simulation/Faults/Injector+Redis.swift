@@ -96,6 +96,27 @@ extension Injector {
     return true
   }
 
+  func slowRedis() -> Bool {
+    guard let process = engine.random.element(of: cluster.servers)?.process else { return false }
+    let pause = engine.random.between(2_000, 20_000)
+    cluster.trouble(.directory, for: pause + 60_000)
+    cluster.excuseRemovals(for: pause + 10_000)
+    let delay = engine.random.between(50, 900)
+    for connection in process.router.connections { connection.delay = delay }
+    engine.after(pause) { for connection in process.router.connections { connection.delay = 0 } }
+    return true
+  }
+
+  func cutFromRedis() -> Bool {
+    guard let process = engine.random.element(of: cluster.servers)?.process else { return false }
+    let pause =
+      engine.random.chance(0.4) ? engine.random.between(3_000, 15_000) : engine.random.between(50_000, 90_000)
+    cluster.trouble(.directory, for: pause + 60_000)
+    cluster.excuseRemovals(for: pause + 60_000)
+    for connection in process.router.connections { connection.cut(for: pause) }
+    return true
+  }
+
   func stallLease() -> Bool {
     guard let server = engine.random.element(of: cluster.servers), cluster.stalledLease == nil else {
       return false

@@ -53,6 +53,8 @@ final class Injector {
       happenToRedis(kind)
     case .disconnect: disconnect()
     case .leaseStall: stallLease()
+    case .slowRedis: slowRedis()
+    case .redisCut: cutFromRedis()
     case .cut: cut()
     case .slowReader: congest()
     case .roomRace: cutAll()

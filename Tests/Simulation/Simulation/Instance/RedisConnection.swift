@@ -25,6 +25,10 @@ final class RedisConnection {
   /// The connection's number: what belongs to an older one is dropped.
   private var life = 1
   private var isConnected = true
+  /// Milliseconds at most that a question takes on its way, and an answer, beside the usual ones.
+  var delay: Tick = 0
+  /// Nothing comes through before.
+  private var cutUntil: Tick = 0
   private var lastArrival: Tick = 0
   private var lastAnswer: Tick = 0
 
@@ -44,7 +48,7 @@ final class RedisConnection {
     }
     number += 1
     waiting.append(Waiting(number: number, since: engine.now, answer: answer))
-    lastArrival = max(lastArrival, engine.now + engine.random.latency(0, 8))
+    lastArrival = max(lastArrival, engine.now + engine.random.latency(0, 8) + slowness())
     arrive(command, number, life, node, at: lastArrival)
   }
 
@@ -65,12 +69,26 @@ final class RedisConnection {
     }
     let reply = node.redis.run(command, now: engine.wall)
     if command.script == .apply, node === primary.node { primary.onApply() }
-    lastAnswer = max(lastAnswer, engine.now + engine.random.latency(0, 8))
+    lastAnswer = max(lastAnswer, engine.now + engine.random.latency(0, 8) + slowness())
     engine.after(lastAnswer - engine.now) { [self] in
       guard life == self.life else { return }
       if node.isGone { return breakOff() }
       thread.run { [self] in answered(number, reply) }
     }
+  }
+
+  /// Nothing is wrong any more.
+  func heal() {
+    delay = 0
+    cutUntil = 0
+  }
+
+  private func slowness() -> Tick { delay == 0 ? 0 : engine.random.between(0, delay) }
+
+  /// The server does not reach this primary for so long.
+  func cut(for pause: Tick) {
+    cutUntil = engine.now + pause
+    breakOff()
   }
 
   private func answered(_ number: Int, _ reply: RedisReply) {
@@ -96,12 +114,15 @@ final class RedisConnection {
     let lost = waiting
     waiting = []
     thread.run { for one in lost { one.answer(nil) } }
-    engine.after(engine.random.between(20, 400)) { [self] in
-      isConnected = true
-      node = primary.node
-      lastArrival = engine.now
-      lastAnswer = engine.now
-      if !thread.isDead { thread.run(reconnected) }
-    }
+    engine.after(engine.random.between(20, 400)) { [self] in connect() }
+  }
+
+  private func connect() {
+    guard engine.now >= cutUntil else { return engine.after(100) { [self] in connect() } }
+    isConnected = true
+    node = primary.node
+    lastArrival = engine.now
+    lastAnswer = engine.now
+    if !thread.isDead { thread.run(reconnected) }
   }
 }
