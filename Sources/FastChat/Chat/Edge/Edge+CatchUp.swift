@@ -178,12 +178,26 @@ extension Edge {
     let listener = listeners[number]
     // A room that was not registered when the read was issued needs no other where nobody is in it.
     let isRegistered = listener.pointee.isRegistered || answer.member == nil
+    guard seq >= stands(session, partition: Int(listener.pointee.partition)) else {
+      // The view went back behind the session's list: it is whole again before long.
+      listener.pointee.at = max(listener.pointee.at, min(seq, answer.applied))
+      return retries.append(.catchUp(session.pointee.id))
+    }
     if seq >= listener.pointee.issuedAt, listener.pointee.passed <= seq, isRegistered {
       settle(number, ahead: seq)
     } else {
       listener.pointee.at = max(listener.pointee.at, min(seq, answer.applied))
     }
     queueForCatchUp(session)
+  }
+
+  /// Up to where a session skips hints of the chats in which it is no listener of its own. Who catches up in one
+  /// of them may not stop below: nothing would hand him what lies between.
+  private func stands(_ session: SessionPointer, partition p: Int) -> Seq {
+    guard session.pointee.unsettledPartitions > 0, let attach = attaches[Int32(session.pointee.id.slot)] else {
+      return 0
+    }
+    return attach.ahead[p]
   }
 
   func isDirect(_ chat: Int32) -> Bool { chatNames.bytes(chat)[0] == UInt8(ascii: "d") }

@@ -16,7 +16,7 @@ extension Injector {
     case .slotBack: return setSlotBack(primary)
     case .flush:
       // All of them: one that is emptied alone is not noticed, as the documentation says.
-      for primary in cluster.primaries { primary.node.redis.keyspace = Keyspace() }
+      for primary in cluster.primaries { primary.flush() }
       return true
     case .failover: return failOver(primary)
     case .directoryBack: return loseLastSecond(primary)

@@ -30,7 +30,8 @@ final class RedisPrimary {
   var onApply: () -> Void = {}
   private let engine: Engine
   private(set) var snapshots: [Snapshot] = []
-  private var lives = 1
+  /// Those that it was before; some may still answer.
+  private var former: [RedisNode] = []
 
   init(index: Int, engine: Engine) {
     self.index = index
@@ -49,11 +50,14 @@ final class RedisPrimary {
     snapshots.last { $0.at <= engine.now - age } ?? snapshots.first
   }
 
+  /// FLUSHALL, on whichever node anybody still talks to.
+  func flush() { for node in former + [node] { node.redis.keyspace = Keyspace() } }
+
   /// Another life with this content: a restart, or a replica that took over. The node before goes on for a
   /// while where `oldStays` is given.
   func replace(with keyspace: Keyspace, oldStays: Tick? = nil) {
     let old = node
-    lives += 1
+    former.append(old)
     node = RedisNode(SimulatedRedis(replicationID: engine.random.next() | 1))
     node.redis.keyspace = keyspace
     snapshots.removeAll()
