@@ -48,10 +48,10 @@ extension PartitionSpace {
   }
 
   mutating func apply(_ texts: CommandTexts, now: WallTime) -> RedisReply {
-    guard let id = view.id, id == texts.id(1), let applied = view.applied, applied == texts.number(2) else {
-      return refusal
-    }
     let isReplay = texts.flag(13)
+    guard let id = view.id, id == texts.id(1), let applied = view.applied, applied == texts.number(2),
+      view.until == nil || isReplay
+    else { return refusal }
     let run = Run(
       from: applied, upto: texts.number(3), windowFloor: texts.number(8), roomMembers: Int(texts.number(11)),
       userRooms: Int(texts.number(12)), isReplay: isReplay, lastRecent: isReplay ? recent.newest ?? 0 : 0,

@@ -194,7 +194,8 @@ extension Edge {
   /// Up to where a session skips hints of the chats in which it is no listener of its own. Who catches up in one
   /// of them may not stop below: nothing would hand him what lies between.
   private func stands(_ session: SessionPointer, partition p: Int) -> Seq {
-    guard session.pointee.unsettledPartitions > 0, let attach = attaches[Int32(session.pointee.id.slot)] else {
+    guard session.pointee.unsettledPartitions > 0, let attach = attaches[Int32(session.pointee.id.slot)]
+    else {
       return 0
     }
     return attach.ahead[p]

@@ -114,7 +114,9 @@ extension Edge {
 
   /// A room of the partition with members here.
   private func isRoom(_ number: Int32, in partition: Int32) -> Bool {
-    guard configuration.isClustered, isUsed(number), chats[number].pointee.memberCount > 0 else { return false }
+    guard configuration.isClustered, isUsed(number), chats[number].pointee.memberCount > 0 else {
+      return false
+    }
     return !isDirect(number) && self.partition(of: chatNames.bytes(number)) == partition
   }
 

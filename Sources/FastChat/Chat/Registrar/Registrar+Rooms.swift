@@ -59,7 +59,9 @@ extension Registrar {
     views[partition] = view
     for slot in 0..<rooms.addressable {
       guard let record = rooms[slot: slot] else { continue }
-      guard record.chat.withUnsafeBytes({ Partition.of($0, count: partitions) }) == partition else { continue }
+      guard record.chat.withUnsafeBytes({ Partition.of($0, count: partitions) }) == partition else {
+        continue
+      }
       switch record.state {
       case .registered, .answered: queue(record.chat)
       case .underWay: rooms[record.chat]?.isToBeRepeated = true

@@ -20,7 +20,8 @@ local ARGUMENTS, FIELDS = 14, 10
 local call, match = redis.call, string.match
 local view = KEYS[1]
 local state = call('HMGET', view, 'id', 'applied', 'hash', 'appended', 'until', 'begin')
-if state[1] ~= ARGV[1] or state[2] ~= ARGV[2] then
+-- A view that went back into its rebuild stands where it stood, and is not whole.
+if state[1] ~= ARGV[1] or state[2] ~= ARGV[2] or state[5] and ARGV[13] ~= '1' then
   return {0, state[1], state[2], state[3], state[4], state[5]}
 end
 local from, upto, isReplay, endsRebuild = ARGV[2], ARGV[3], ARGV[13] == '1', ARGV[14] == '1'

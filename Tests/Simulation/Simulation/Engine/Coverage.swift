@@ -6,9 +6,9 @@ public struct Coverage: Sendable {
     case refusals, takeovers, jumps, rebuilds, commits, fencedCommits
     case standIns, fencings, rebalances
     case newEpochs, reRegistrations, inboxDoubts, registrationDoubts, doubts
-    case mailboxOverflows, unavailable
+    case mailboxOverflows
     case attaches, resets, pullModes, replaced, closed
-    case stops, rejectedReports, repeatedAppends
+    case stops, repeatedAppends
   }
 
   public private(set) var faults = [Int](repeating: 0, count: FaultKind.allCases.count)

@@ -165,7 +165,10 @@ final class OwnerHost {
       } else {
         answer = ApplyAnswer(tag: request.tag, result: .unknown)
       }
-      if case .refused = answer.result { host.engine.coverage.count(.refusals) }
+      if case .refused(let state) = answer.result {
+        host.engine.coverage.count(.refusals)
+        if state.id == request.view, state.applied ?? 0 > request.from { host.engine.coverage.count(.jumps) }
+      }
       if case .applied = answer.result, request.upto > request.from { host.engine.coverage.count(.applies) }
       host.engine.note("\(host.process.name): p\(host.partition) \(request.text) \(answer.text)")
       host.input { $0.applied(answer) }
@@ -243,20 +246,21 @@ final class OwnerHost {
     stateReading?.isPaused = false
     let reader = LogReader(
       kafka, partition: partition, from: place, thread: router.thread,
-      lag: { [weak router] in router?.lag ?? 0 }
-    ) { [weak self] record in
-      guard let self, !isOver else { return }
-      record.bytes.withUnsafeBytes { bytes in
-        var offset = 0
-        guard let append = AppendCodec.decode(bytes, at: &offset) else { return }
-        input {
-          $0.received(
-            LogRecord(seq: LogPartition.seq(record.offset), appended: record.appended, append: append),
-            reading: reading)
-        }
+      lag: { [weak router] in router?.lag ?? 0 },
+      deliver: { [weak self] record in self?.hand(record, reading) })
+    self.reader = reader
+  }
+
+  private func hand(_ record: LogPartition.Record, _ reading: UInt64) {
+    record.bytes.withUnsafeBytes { bytes in
+      var offset = 0
+      guard let append = AppendCodec.decode(bytes, at: &offset) else { return }
+      input {
+        $0.received(
+          LogRecord(seq: LogPartition.seq(record.offset), appended: record.appended, append: append),
+          reading: reading)
       }
     }
-    self.reader = reader
   }
 
   /// The committed position first, then all rows up to the end there is then, behind open transactions.

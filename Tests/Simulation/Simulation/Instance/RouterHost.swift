@@ -22,6 +22,7 @@ final class RouterHost {
   /// Milliseconds that its readers are behind.
   var lag: Tick = 0
   private var lastSlow: Tick = 0
+  private var lastEpoch: Epoch?
   private var stopped: Set<Int32> = []
 
   init(_ process: ServerProcess) {
@@ -244,8 +245,10 @@ final class RouterHost {
     switch word {
     case .registrationDoubted: engine.coverage.count(.registrationDoubts)
     case .inboxDoubted: engine.coverage.count(.inboxDoubts)
-    case .registeredAgain:
+    case .registeredAgain(let epoch, _):
       engine.coverage.count(.reRegistrations)
+      if let lastEpoch, lastEpoch != epoch { engine.coverage.count(.newEpochs) }
+      lastEpoch = epoch
       process.isListening = true
     default: break
     }
