@@ -40,6 +40,9 @@ public enum FaultKind: Int, CaseIterable, Sendable {
   case inboxGone
   /// Batches of one server stay under way for long.
   case lateBatches
+  /// An inbox does not take a batch, and the owner is told.
+  case batchLost
+  case batchTwice
   /// Partitions move between living members.
   case rebalance
   /// Members hear late that somebody has taken their place.

@@ -61,7 +61,7 @@ final class Injector {
     case .lapsedFirstMessage: sendDuringLapse()
     case .firstChatWhileAttaching: sendWhileAttaching()
     case .clockSkew, .mailboxFull, .retention, .reportLate, .appendDespiteError, .reportWithoutOffset,
-      .reportTwice, .appendTwice, .commitLost:
+      .reportTwice, .appendTwice, .commitLost, .batchLost, .batchTwice:
       false
     }
   }
