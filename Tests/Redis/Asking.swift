@@ -7,7 +7,7 @@ extension BothServers {
   /// A view that stands at `applied`, in a rebuild that is over.
   func begin(view: ViewID, at applied: Seq) throws {
     try beginRebuild(view: view, until: applied, rows: [], applied: applied)
-    _ = try apply(ApplyRequest(view: view, from: applied, [], endsRebuild: true))
+    _ = try apply(ApplyRequest(view: view, from: applied, [], isReplay: true, endsRebuild: true))
   }
 
   /// A rebuild whose rows are restored.

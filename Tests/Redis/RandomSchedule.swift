@@ -93,7 +93,7 @@ struct RandomSchedule {
     let endsRebuild = state.rebuildingUntil.map { upto >= $0 } ?? false || random.chance(1)
     var request = ApplyRequest(
       view: id, from: applied, upto: upto, partition: partition, records,
-      isReplay: isReplay && random.chance(97), endsRebuild: endsRebuild)
+      isReplay: (isReplay || state.rebuildingUntil != nil) && random.chance(97), endsRebuild: endsRebuild)
     if random.chance(30) {
       request.recentFloor = somewhere(partition)
       request.outcomeFloor = somewhere(partition)

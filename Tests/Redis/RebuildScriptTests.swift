@@ -40,6 +40,20 @@ import Testing
     }
   }
 
+  /// Seed 23734 of the simulator: a view that had gone back into its rebuild stood where its owner did.
+  @Test func aViewThatIsBeingRebuiltTakesNothingButItsReplay() throws {
+    try withBothServers { (both) throws in
+      try both.beginRebuild(view: Self.view, until: Self.start, rows: [], applied: Self.start)
+      let run = ApplyRequest(view: Self.view, from: Self.start, [])
+      guard
+        case .refused = ApplyAnswer(request: run, reply: try both.run(.apply(run, limits: Limits()))).result
+      else { throw TestFailure("a view in its rebuild was taken for a whole one") }
+      _ = try both.apply(
+        ApplyRequest(view: Self.view, from: Self.start, [], isReplay: true, endsRebuild: true))
+      _ = try both.apply(run)
+    }
+  }
+
   @Test func aViewThatIsBeingRebuiltHasNoPositionAndAnswersNothing() throws {
     try withBothServers { (both) throws in
       try both.begin(view: Self.view, at: Self.start)
