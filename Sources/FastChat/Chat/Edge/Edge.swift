@@ -174,6 +174,20 @@ public final class Edge {
     !appends.isEmpty || !queries.isEmpty || !ephemerals.isEmpty || !reads.isEmpty
   }
 
+  /// What waits in this shard, and its bounds (I8): batches held in a doubt, requests of the session that has
+  /// most, reads for catching up.
+  public var occupancy: [(name: StaticString, value: Int, bound: Int)] {
+    var requests = 0
+    for slot in 0..<Int32(sessions.addressable) where sessions[slot].pointee.phase != .free {
+      requests = max(requests, Int(sessions[slot].pointee.waiting))
+    }
+    return [
+      ("batches held", partitions.map(\.held.count).max() ?? 0, PartitionState.heldBatches),
+      ("requests of a session", requests, limits.pendingRequests),
+      ("reads under way", catchUpReads, Self.readsAtOnce),
+    ]
+  }
+
   /// The bytes of a `.send`.
   public func output(start: Int32, count: Int32) -> UnsafeRawBufferPointer {
     output[Int(start)..<Int(start) + Int(count)]

@@ -66,7 +66,8 @@ public enum Simulation {
     let cluster = Cluster(engine, plan: plan, faults: faults)
     cluster.run()
     return SimulationResult(
-      options: options, faults: faults, violations: cluster.checks.violations, digest: engine.digest,
+      options: options, faults: faults, 
+      violations: cluster.checks.violations(onlyHintsFailed: faults.isOfHintsOnly), digest: engine.digest,
       steps: engine.steps, virtualMilliseconds: engine.now, coverage: engine.coverage,
       trace: engine.trace.all)
   }

@@ -123,6 +123,11 @@ public struct FaultSet: Sendable, Equatable {
   public mutating func insert(_ kind: FaultKind) { bits |= 1 << UInt64(kind.rawValue) }
   public mutating func remove(_ kind: FaultKind) { bits &= ~(1 << UInt64(kind.rawValue)) }
   public func contains(_ kind: FaultKind) -> Bool { bits & 1 << UInt64(kind.rawValue) != 0 }
+  /// Whether nothing goes wrong but with what is on its way from owners to servers (I7).
+  var isOfHintsOnly: Bool {
+    let hints: [FaultKind] = [.inboxTruncated, .inboxGone, .lateBatches, .batchLost, .batchTwice]
+    return !kinds.isEmpty && kinds.allSatisfy(hints.contains)
+  }
   public var kinds: [FaultKind] { FaultKind.allCases.filter(contains) }
 
   /// Chosen by chance: a few at a time, so that each also works alone; one run in twelve has none.

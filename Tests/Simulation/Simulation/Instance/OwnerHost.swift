@@ -49,12 +49,16 @@ final class OwnerHost {
     owner = Owner(configuration: configuration)
   }
 
+  /// What was committed when this owner began.
+  private var committedBefore: Seq = 0
+
   /// The group's committed position is asked for first; it waits for transactions that are open.
   func begin() {
     let open = max(kafka.state.openUntil[Int(partition)] - engine.now, 0)
     engine.after(open) { [weak self] in
       self?.broker { host in
         let committed = host.kafka.state.committed[Int(host.partition)]
+        host.committedBefore = committed ?? 0
         host.input { $0.assigned(committed: committed, tick: host.process.tick, wall: host.process.wall) }
       }
     }
@@ -169,10 +173,20 @@ final class OwnerHost {
         host.engine.coverage.count(.refusals)
         if state.id == request.view, state.applied ?? 0 > request.from { host.engine.coverage.count(.jumps) }
       }
-      if case .applied = answer.result, request.upto > request.from { host.engine.coverage.count(.applies) }
+      if case .applied = answer.result {
+        if request.upto > request.from { host.engine.coverage.count(.applies) }
+        host.checkPlace(of: request)
+      }
       host.engine.note("\(host.process.name): p\(host.partition) \(request.text) \(answer.text)")
       host.input { $0.applied(answer) }
     }
+  }
+
+  /// I6: what an owner was told as committed stood in the view; one that went back below is rebuilt first.
+  private func checkPlace(of request: ApplyRequest) {
+    guard !request.isReplay, request.from < committedBefore else { return }
+    cluster.checks.note(
+      .i6, "p\(partition): applied behind \(request.from), and \(committedBefore) was committed before")
   }
 
   private func rebuild(_ command: RedisCommand, _ tag: UInt64) {

@@ -130,12 +130,23 @@ final class ShardHost {
       lastDeadlines = engine.now
       edge.checkDeadlines()
       settle()
+      checkBounds()
     }
     readOn()
     edge.endTurn()
     settle()
     handOver()
     count()
+  }
+
+  /// I8
+  private func checkBounds() {
+    let checks = process.cluster.checks
+    for (name, value, bound) in edge.occupancy {
+      checks.bound("\(process.name)/\(index): \(name)", value, atMost: bound)
+    }
+    checks.bound(
+      "\(process.name): bytes of appends", process.producer.waitingBytes, atMost: ShardHost.appendBytes)
   }
 
   private func take(_ event: SocketEvent, _ link: ClientLink) {
