@@ -18,7 +18,7 @@ public final class Ledger {
 
   public let user: Int
   public let device: String
-  private let checks: Checks
+  private unowned let checks: Checks
   private var truth: Truth { checks.truth }
   private var chats: [ChatState] = []
   /// By partition, where the log ended when the session was welcomed.

@@ -92,7 +92,7 @@ final class ClientHost {
         engine.fold(Int64(index) << 32 | Int64(bytes.count))
         input { client in bytes.withUnsafeBytes { client.received(number, frame: $0, now: engine.now) } }
       },
-      ended: { [self] code in
+      ended: { [self, unowned process] code in
         links[number] = nil
         engine.note("\(name) is closed with \(code)")
         engine.coverage.count(.closed)

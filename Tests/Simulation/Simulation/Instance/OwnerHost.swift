@@ -11,7 +11,7 @@ final class OwnerHost {
   private let incarnation: Int
   private let engine: Engine
   private let kafka: SimulatedKafka
-  private let cluster: Cluster
+  private unowned let cluster: Cluster
   private let owner: Owner
   private var reader: LogReader?
   private var stateReading: StateReading?

@@ -7,7 +7,7 @@ final class RouterHost {
   static let tickMilliseconds: Tick = 100
 
   unowned let process: ServerProcess
-  let cluster: Cluster
+  unowned let cluster: Cluster
   let engine: Engine
   let kafka: SimulatedKafka
   let thread = SimulatedThread()
@@ -37,7 +37,7 @@ final class RouterHost {
         shards: process.cluster.plan.shards, seed: process.engine.random.next()))
     connections = cluster.primaries.map { primary in
       RedisConnection(primary, engine: engine, thread: thread) { [unowned self] in
-        registrar.directoryReconnected(process.tick)
+        registrar.directoryReconnected(self.process.tick)
         performRegistrar()
       }
     }

@@ -304,5 +304,7 @@ final class ShardHost {
   func die() {
     thread.die()
     for link in links { link?.closeByServer(1006) }
+    links.removeAll()
+    sockets.removeAll()
   }
 }
