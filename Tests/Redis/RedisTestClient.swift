@@ -101,7 +101,7 @@ extension RedisTestClient {
     case .status("hash"):
       let fields = try ask("HGETALL", key).list.map(\.string)
       for i in stride(from: 0, to: fields.count, by: 2) {
-        lines.append("\(key) \(fields[i].split(separator: "\n").joined(separator: "\\n")) = \(fields[i + 1])")
+        lines.append("\(key) \(fields[i].replacing("\n", with: "\\n")) = \(fields[i + 1])")
       }
     case .status("stream"):
       for entry in try ask("XRANGE", key, "-", "+").list {

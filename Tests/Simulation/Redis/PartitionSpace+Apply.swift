@@ -173,6 +173,9 @@ extension PartitionSpace {
     let head = chats[chat].head ?? 0
     if !run.isReplay || record.seq > head { return (head, false, true) }
     guard let last = chats[chat].history.newest else {
+      if let base = view.base, view.begin ?? run.from <= base, let known = removals[chats[chat].name + "\n"] {
+        return (known, false, false)
+      }
       let prev = max(view.begin ?? run.from, run.windowFloor - 1)
       if record.kind == .create || prev < SeqSpace.base(generation: 1) { return (0, false, false) }
       return (min(prev, record.seq - 1), false, false)

@@ -36,6 +36,8 @@ extension PartitionSpace {
         let role = Role(rawValue: UInt8(texts.number(place + 4)))!
         restoreMember(texts.string(place + 3), chat, seq, role)
       } else {
+        let name = chats[chat].name + "\n"
+        if view.base != nil, removals[name] == nil { removals[name] = chats[chat].head ?? 0 }
         chats[chat].head = max(chats[chat].head ?? seq, seq)
         let room = texts[place + 4]
         if !room.isEmpty, chats[chat].isPublic == nil { setRoom(chat, room) }

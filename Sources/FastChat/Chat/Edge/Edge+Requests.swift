@@ -159,7 +159,8 @@ extension Edge {
     guard session.pointee.firstListener >= 0, let number = chatNames.find(chat),
       let listener = listener(of: session, in: number)
     else { return false }
-    return listeners[listener].pointee.state == .behind
+    // One that has read the removal has it before the shard stands there.
+    return listeners[listener].pointee.state == .behind || listeners[listener].pointee.isRemoved
   }
 
   /// The view's answer to `isKnownMember`.

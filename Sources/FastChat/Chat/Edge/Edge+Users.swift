@@ -85,8 +85,21 @@ extension Edge {
     entry.pointee.members![Int(membership.place)] = moved
     memberships[moved].pointee.place = membership.place
     memberships.remove(number)
+    queueReaders(of: membership.user, in: membership.chat)
     if entry.pointee.memberCount == 0 { unlisten(membership.chat) }
     releaseChat(membership.chat)
+  }
+
+  /// Sessions of the user that have still to read in a room which they waited for to be registered: for who is
+  /// not in it any more it is not.
+  private func queueReaders(of user: Int32, in chat: Int32) {
+    var number = chats[chat].pointee.firstListener
+    while number >= 0 {
+      let listener = listeners[number].pointee
+      number = listener.nextOfChat
+      let session = sessions[Int32(listener.session.slot)]
+      if listener.state == .behind, session.pointee.user == user { queueForCatchUp(session) }
+    }
   }
 
   private func growMembers(_ entry: UnsafeMutablePointer<ChatEntry>) {

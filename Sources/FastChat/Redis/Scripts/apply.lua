@@ -19,7 +19,7 @@ local ARGUMENTS, FIELDS = 14, 10
 
 local call, match = redis.call, string.match
 local view = KEYS[1]
-local state = call('HMGET', view, 'id', 'applied', 'hash', 'appended', 'until', 'begin')
+local state = call('HMGET', view, 'id', 'applied', 'hash', 'appended', 'until', 'begin', 'base')
 -- A view that went back into its rebuild stands where it stood, and is not whole.
 if state[1] ~= ARGV[1] or state[2] ~= ARGV[2] or state[5] and ARGV[13] ~= '1' then
   return {0, state[1], state[2], state[3], state[4], state[5]}
@@ -43,7 +43,12 @@ local lastOutcome = isReplay and lastSeq(outcomes) or 0
 -- above all that the log does not have any more, and below all that it has. Nothing came before the log's
 -- first record, or before a room was created.
 local FIRST = 1099511627776 -- of generation 1
-local function unknownPrev(seq, kind)
+local function unknownPrev(chat, seq, kind)
+  if state[7] and tonumber(state[6] or from) <= tonumber(state[7]) then
+    -- All behind what the view knew before is replayed.
+    local known = call('HGET', removals, chat .. '\n')
+    if known then return known end
+  end
   local prev = math.max(tonumber(state[6] or from), tonumber(ARGV[8]) - 1)
   if kind == CREATE or prev < FIRST then return '0' end
   return string.format('%.0f', math.min(prev, tonumber(seq) - 1))
@@ -122,7 +127,7 @@ local function place(chat, seq, kind)
   -- The head was restored, and this comes before it.
   local history = prefix .. 'h:' .. chat
   local last = call('XREVRANGE', history, '+', '-', 'COUNT', 1)[1]
-  if not last then return unknownPrev(seq, kind), false, false end
+  if not last then return unknownPrev(chat, seq, kind), false, false end
   local lastSeq = match(last[1], '^%d+')
   if tonumber(lastSeq) < tonumber(seq) then return lastSeq, false, false end
   local stored = call('XRANGE', history, seq .. '-0', seq .. '-0')[1]

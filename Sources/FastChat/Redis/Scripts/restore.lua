@@ -37,6 +37,8 @@ end
 local function restoreChat(chat, seq, room)
   local key = prefix .. 'k:' .. chat
   local head = call('HGET', key, 'head')
+  -- What a view that is kept knew before: the events between are replayed behind it.
+  if base > 0 then call('HSETNX', prefix .. 'x', chat .. '\n', head or '0') end
   if not head or tonumber(head) < tonumber(seq) then call('HSET', key, 'head', seq) end
   if room ~= '' then
     if call('HSETNX', key, 'public', string.sub(room, 1, 1)) == 1 then

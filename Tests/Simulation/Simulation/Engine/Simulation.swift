@@ -48,7 +48,7 @@ public enum Simulation {
   public static func run(_ options: SimulationOptions) -> SimulationResult {
     let engine = Engine(seed: options.seed, traceLines: options.traceLines)
     // Drawn first, whatever is chosen: the rest of the run is the same with them and without.
-    let drawn = FaultSet.draw(&engine.random)
+    let drawn = FaultSet.draw(seed: options.seed)
     var faults = options.faults ?? drawn
     for kind in options.without.kinds { faults.remove(kind) }
     var plan = Plan(&engine.random, faults: faults)
@@ -66,7 +66,7 @@ public enum Simulation {
     let cluster = Cluster(engine, plan: plan, faults: faults)
     cluster.run()
     return SimulationResult(
-      options: options, faults: faults, 
+      options: options, faults: faults,
       violations: cluster.checks.violations(onlyHintsFailed: faults.isOfHintsOnly), digest: engine.digest,
       steps: engine.steps, virtualMilliseconds: engine.now, coverage: engine.coverage,
       trace: engine.trace.all)

@@ -13,7 +13,8 @@ extension Injector {
     switch kind {
     case .viewBack: return goBack(primary, by: engine.random.between(200, 40_000))
     case .viewFarBack: return goBack(primary, by: engine.random.between(61_000, 200_000))
-    case .slotBack: return setSlotBack(primary)
+    case .slotBack: return setSlotBack(primary, isSeen: true)
+    case .slotBackUnseen: return setSlotBack(primary, isSeen: false)
     case .flush:
       // All of them: one that is emptied alone is not noticed, as the documentation says.
       for primary in cluster.primaries { primary.flush() }
@@ -35,8 +36,8 @@ extension Injector {
     return true
   }
 
-  /// One partition's keys, under the same id.
-  private func setSlotBack(_ primary: RedisPrimary) -> Bool {
+  /// One partition's keys; under another id of the primary, where it can be seen.
+  private func setSlotBack(_ primary: RedisPrimary, isSeen: Bool) -> Bool {
     guard let snapshot = primary.snapshot(age: engine.random.between(200, 40_000)) else { return false }
     let numbers = primary.node.redis.keyspace.partitions.keys.sorted()
     guard let partition = engine.random.element(of: numbers) else { return false }
@@ -46,6 +47,7 @@ extension Injector {
       return false
     }
     engine.note("p\(partition) goes back to \(snapshot.at)")
+    if isSeen { primary.replace(with: primary.node.redis.keyspace) }
     primary.node.redis.keyspace.partitions[partition] = snapshot.keyspace.partitions[partition]
     return true
   }
@@ -78,7 +80,7 @@ extension Injector {
   }
 
   func keepSnapshots() {
-    let kinds: [FaultKind] = [.viewBack, .viewFarBack, .slotBack, .failover, .directoryBack]
+    let kinds: [FaultKind] = [.viewBack, .viewFarBack, .slotBack, .slotBackUnseen, .failover, .directoryBack]
     guard kinds.contains(where: cluster.faults.contains) else { return }
     engine.after(RedisPrimary.snapshotMilliseconds) { [self] in
       guard !cluster.isSettling else { return }

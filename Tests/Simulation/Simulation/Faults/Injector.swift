@@ -5,6 +5,8 @@ final class Injector {
   unowned let cluster: Cluster
   let engine: Engine
   let kafka: SimulatedKafka
+  /// When a broker was last mistaken about the end of a partition.
+  private var mistakes: [Int32: Tick] = [:]
 
   init(_ cluster: Cluster) {
     self.cluster = cluster
@@ -49,7 +51,7 @@ final class Injector {
     case .rebalance: rebalance()
     case .twoOwners: noticeLate()
     case .standInDies: killStandIn()
-    case .viewBack, .viewFarBack, .slotBack, .flush, .failover, .directoryBack, .redisFreeze:
+    case .viewBack, .viewFarBack, .slotBack, .slotBackUnseen, .flush, .failover, .directoryBack, .redisFreeze:
       happenToRedis(kind)
     case .disconnect: disconnect()
     case .leaseStall: stallLease()
@@ -151,6 +153,9 @@ final class Injector {
 
   private func mistakeLogEnd() -> Bool {
     guard let partition = engine.random.element(of: kafka.log), partition.nextOffset > 0 else { return false }
+    // Two close to each other would be one that lasts for longer than a broker takes to see its mistake.
+    guard engine.now - (mistakes[partition.number] ?? -60_000) > 30_000 else { return false }
+    mistakes[partition.number] = engine.now
     cluster.trouble(.brokers, for: 60_000)
     partition.mistakenEnd = max(partition.nextOffset - engine.random.between(1, 20), 0)
     engine.after(engine.random.between(500, 9_000)) { partition.mistakenEnd = nil }

@@ -184,7 +184,9 @@ final class OwnerHost {
 
   /// I6: what an owner was told as committed stood in the view; one that went back below is rebuilt first.
   private func checkPlace(of request: ApplyRequest) {
-    guard !request.isReplay, request.from < committedBefore else { return }
+    guard !request.isReplay, request.from < committedBefore,
+      !cluster.checks.truth.lost.contains(Int(partition))
+    else { return }
     cluster.checks.note(
       .i6, "p\(partition): applied behind \(request.from), and \(committedBefore) was committed before")
   }

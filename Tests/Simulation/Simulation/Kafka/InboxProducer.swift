@@ -24,7 +24,9 @@ final class InboxProducer {
     engine.after(arrival - engine.now) { [self] in
       // What was still with the process when it died is lost.
       if process.isDead, engine.random.chance(0.3) { return }
-      guard let topic = kafka.inbox(target), !kafka.happens(.batchLost, 0.05) else { return process.run(failed) }
+      guard let topic = kafka.inbox(target), !kafka.happens(.batchLost, 0.05) else {
+        return process.run(failed)
+      }
       topic.append(word)
       if kafka.happens(.batchTwice, 0.1) { topic.append(word) }
     }
