@@ -150,7 +150,8 @@ final class EdgeDriver {
     }
     hand(
       Batch(
-        partition: 0, view: view, directories: [Self.directory], since: since, upto: position, hints: hints.bytes)
+        partition: 0, view: view, directories: [Self.directory], since: since, upto: position,
+        hints: hints.bytes)
     )
   }
 

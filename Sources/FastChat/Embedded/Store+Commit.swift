@@ -78,7 +78,8 @@ extension Store {
       // What lies between `announced` and `applied` was stored by a commit that was reported as failed:
       // the shards see that this batch does not join on, and repair themselves.
       result.batch = Batch(
-        partition: Self.partition, view: viewID, directories: [Self.directoryID], since: applied, upto: place.seq,
+        partition: Self.partition, view: viewID, directories: [Self.directoryID], since: applied,
+        upto: place.seq,
         hints: hints.bytes)
     }
     if place.seq != applied { appended = place.appended }
