@@ -67,7 +67,8 @@ let package = Package(
     .target(
       name: "Server",
       dependencies: [
-        "CAssets", "CCommandLine", "CInih", "CLinuxIO", "Chat", "Embedded", "EventLoop", "JSON", "WebSocket",
+        "CAssets", "CCommandLine", "CInih", "CLinuxIO", "Chat", "Embedded", "EventLoop", "JSON", "Kafka",
+        "WebSocket",
       ],
       path: "Sources/FastChat/Server", swiftSettings: strict),
 

@@ -21,7 +21,7 @@ import Testing
     // Floor 4: puts them together.
     "Server": [
       "CAssets", "CCommandLine", "CInih", "CLinuxIO", "Chat", "Embedded", "EventLoop", "Glibc", "JSON",
-      "Synchronization", "WebSocket",
+      "Kafka", "Synchronization", "WebSocket",
     ],
     // Floor 5: programs, and the client library.
     "Client": ["Glibc", "JSON", "Synchronization", "WebSocket"],

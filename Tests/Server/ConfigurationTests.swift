@@ -141,7 +141,10 @@ private func withFile<R>(_ text: String, _ body: (String) throws -> R) throws ->
     ("shards\n", "1: expected name = value"),
     ("[limits]\nrate = 5\n", "2: sections are not used; write rate = ... above any [section]"),
     ("config = other\n", "1: a configuration file names no other"),
-    ("kafka = b:9092\n", "1: kafka is not built yet; leave it out to use the embedded store"),
+    (
+      "api-key-file = k\n",
+      "1: api-key-file is not built yet; leave it out and keep --admin on a loopback address"
+    ),
     ("shards = 1\ndata = " + String(repeating: "x", count: 300), "2: the line is longer than 198 bytes"),
     ("data = a\0b\n", "1: the line has a zero byte; is this a text file?"),
     ("echo = maybe\n", "1: echo: 'maybe' is not true or false"),
@@ -186,12 +189,10 @@ private func withFile<R>(_ text: String, _ body: (String) throws -> R) throws ->
     (["--server-id", "a_b"], "--server-id: 'a_b' is not 1 to 64 of A-Z a-z 0-9 -"),
     (["--auth", "jwt"], "--auth jwt is not built yet; use --auth none, which is meant for development"),
     (["--auth", "no"], "--auth: 'no' is not none"),
-    (["--kafka", "b:9092"], "--kafka is not built yet; leave it out to use the embedded store"),
-    (["--kafka"], "--kafka is not built yet; leave it out to use the embedded store"),
-    (["--redis", "r:6379"], "--redis is not built yet; leave it out to use the embedded store"),
     (
       ["--tls-cert", "c"], "--tls-cert is not built yet; leave it out and put a proxy that ends TLS in front"
     ),
+    (["--tls-key"], "--tls-key is not built yet; leave it out and put a proxy that ends TLS in front"),
     (["--tls-key", "k"], "--tls-key is not built yet; leave it out and put a proxy that ends TLS in front"),
     (["--jwt-key", "k"], "--jwt-key is not built yet; leave it out and use --auth none"),
     (
@@ -212,8 +213,9 @@ private func withFile<R>(_ text: String, _ body: (String) throws -> R) throws ->
   @Test func aBadVariableIsNamedAsAVariable() {
     let line = complaint(variables: ["FASTCHAT_LIMITS_RATE": "no"])
     #expect(line == "FASTCHAT_LIMITS_RATE: 'no' is not 1 to 1000000")
-    let unbuilt = complaint(variables: ["FASTCHAT_KAFKA": "b:1"])
-    #expect(unbuilt == "FASTCHAT_KAFKA is not built yet; leave it out to use the embedded store")
+    let unbuilt = complaint(variables: ["FASTCHAT_TLS_KEY": "k"])
+    #expect(
+      unbuilt == "FASTCHAT_TLS_KEY is not built yet; leave it out and put a proxy that ends TLS in front")
   }
 
   @Test func controlCharactersOfAValueDoNotReachTheTerminal() {

@@ -31,6 +31,9 @@ final class RunningServer {
   // MARK: The beginning
 
   static func start(_ configuration: Configuration, descriptors: Int) throws(StartFailure) -> RunningServer {
+    guard configuration.cluster == nil else {
+      throw StartFailure("--kafka: a cluster is not built yet; leave it out to use the embedded store")
+    }
     let shardCount = configuration.shards > 0 ? configuration.shards : max(LoopThread.processors, 1)
     let bounds = Bounds(configuration, shards: shardCount, descriptors: descriptors)
     let report = BackendProbe.run()

@@ -15,12 +15,15 @@ public struct KafkaConfiguration: Sendable {
   /// What the promises of this server hang on: refused where somebody wants it otherwise.
   static let reserved: Set<String> = [
     "acks", "allow.auto.create.topics", "auto.commit.enable", "auto.offset.reset", "bootstrap.servers",
-    "client.id", "enable.auto.commit", "enable.auto.offset.store", "enable.gapless.guarantee",
-    "enable.idempotence", "enable.partition.eof", "group.id", "group.instance.id", "isolation.level",
+    "client.id", "delivery.report.only.error", "delivery.timeout.ms", "enable.auto.commit",
+    "enable.auto.offset.store", "enable.gapless.guarantee",
+    "enable.idempotence", "enable.partition.eof", "group.id", "group.instance.id", "group.protocol.type",
+    "isolation.level",
     "log.queue", "max.in.flight", "max.in.flight.requests.per.connection", "message.send.max.retries",
     "message.timeout.ms", "metadata.broker.list", "partition.assignment.strategy",
-    "queue.buffering.max.messages", "request.required.acks", "retries", "session.timeout.ms",
-    "transaction.timeout.ms", "transactional.id",
+    "queue.buffering.max.messages", "queuing.strategy", "request.required.acks", "retries",
+    "session.timeout.ms",
+    "test.mock.num.brokers", "transaction.timeout.ms", "transactional.id",
   ]
 
   /// Checks the settings, without asking any broker.

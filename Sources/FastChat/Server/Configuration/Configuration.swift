@@ -20,6 +20,9 @@ public struct Configuration: Sendable {
   public var admin = Address(host: "127.0.0.1", port: 9100)
   /// 1-64 of `A-Z a-z 0-9 -`, unique in a cluster.
   public var serverID = "local"
+  /// The cluster that this server is one of; nil for the embedded store.
+  public internal(set) var cluster: ClusterConfiguration?
+  var clusterOptions = ClusterOptions()
   /// Where the embedded store keeps its files.
   public var dataDirectory = "./data"
   public var authentication = Authentication.none

@@ -32,6 +32,7 @@ extension Option {
       let name = source.name(of: self)
       switch error {
       case .notAllowed: throw ConfigurationError("\(name): '\(Printable.short(text))' is not \(rangeText)")
+      case .because(let reason): throw ConfigurationError("\(name): \(reason)")
       case .unbuilt(let choice, let meanwhile):
         throw ConfigurationError("\(name)\(choice) is not built yet; \(meanwhile)")
       }

@@ -15,8 +15,9 @@ struct ConfigurationFile {
 
   let lines: [Line]
 
-  init(path: String) throws(ConfigurationError) {
-    try self.init(bytes: Self.read(path), path: path)
+  /// - Parameter option: the one that named the file, for errors.
+  init(path: String, option: String = "config") throws(ConfigurationError) {
+    try self.init(bytes: Self.read(path, option: option, bytesMax: Self.bytesMax), path: path)
   }
 
   /// Reads the lines of a file that is in memory; `path` is for errors.
@@ -34,10 +35,13 @@ struct ConfigurationFile {
     lines = parser.lines
   }
 
-  private static func read(_ path: String) throws(ConfigurationError) -> [UInt8] {
+  /// All bytes of a file that `--option` named.
+  static func read(
+    _ path: String, option: String, bytesMax: Int
+  ) throws(ConfigurationError) -> [UInt8] {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else {
-      throw ConfigurationError("--config \(Printable.short(path)): \(String(cString: strerror(errno)))")
+      throw ConfigurationError("--\(option) \(Printable.short(path)): \(String(cString: strerror(errno)))")
     }
     defer { close(descriptor) }
     var bytes: [UInt8] = []
@@ -46,12 +50,12 @@ struct ConfigurationFile {
       let count = Glibc.read(descriptor, &chunk, chunk.count)
       if count < 0, errno == EINTR { continue }
       guard count >= 0 else {
-        throw ConfigurationError("--config \(Printable.short(path)): \(String(cString: strerror(errno)))")
+        throw ConfigurationError("--\(option) \(Printable.short(path)): \(String(cString: strerror(errno)))")
       }
       if count == 0 { return bytes }
       bytes += chunk[..<count]
       guard bytes.count <= bytesMax else {
-        throw ConfigurationError("--config \(Printable.short(path)): longer than \(bytesMax) bytes")
+        throw ConfigurationError("--\(option) \(Printable.short(path)): longer than \(bytesMax) bytes")
       }
     }
   }

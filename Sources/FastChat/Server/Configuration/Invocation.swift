@@ -60,22 +60,27 @@ public enum Invocation: Sendable {
   ) throws(ConfigurationError) -> (Configuration, notes: [String]) {
     let variables = Variables(environment)
     var configuration = Configuration()
+    var given: Set<String> = []
     let flagged = flags.given.last { $0.option.name == configOption }?.text
     if let path = flagged ?? variables.given.first(where: { $0.option.name == configOption })?.text {
-      try apply(ConfigurationFile(path: path), path, to: &configuration)
+      try apply(ConfigurationFile(path: path), path, to: &configuration, noting: &given)
     }
     for (option, text) in variables.given where option.name != configOption {
+      given.insert(option.name)
       try option.apply(text, from: .variable, to: &configuration)
     }
     for (option, text) in flags.given where option.name != configOption {
+      given.insert(option.name)
       try option.apply(text ?? "true", from: .flag, to: &configuration)
     }
+    try configuration.settleCluster(given: given, hostName: Surroundings.hostName())
     try configuration.check(descriptors: descriptors)
     return (configuration, variables.notes)
   }
 
   private static func apply(
-    _ file: ConfigurationFile, _ path: String, to configuration: inout Configuration
+    _ file: ConfigurationFile, _ path: String, to configuration: inout Configuration,
+    noting given: inout Set<String>
   ) throws(ConfigurationError) {
     // A list may go on in further lines; anything else that comes twice is a mistake.
     var texts: [String: (line: Int, text: String)] = [:]
@@ -89,7 +94,8 @@ public enum Invocation: Sendable {
         throw ConfigurationError("\(at) a configuration file names no other")
       }
       var text = line.text
-      if let earlier = texts[option.name] {
+      given.insert(option.name)
+      if let earlier = texts[option.name], !option.isRepeatable {
         guard option.isList else {
           throw ConfigurationError("\(at) \(option.name) was given in line \(earlier.line) already")
         }

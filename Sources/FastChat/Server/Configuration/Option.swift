@@ -23,6 +23,13 @@ struct Option: Sendable {
     case path(any Field<String>)
     case serverID(any Field<String>)
     case origins(any Field<[String]>)
+    /// `host:port`, one or several with commas.
+    case endpoints(any Field<String>)
+    case redis(any Field<String>)
+    /// What topics may begin with.
+    case topicPrefix(any Field<String>)
+    /// `name=value`, once more for each further one.
+    case kafkaSetting(any Field<[ClusterConfiguration.KafkaSetting]>)
     case choice([Choice])
     /// The file to read options from: consumed by `Invocation`, no field.
     case configurationFile
@@ -65,6 +72,11 @@ struct Option: Sendable {
   var isList: Bool {
     if case .origins = value { true } else { false }
   }
+
+  /// Each time it is given counts, for itself.
+  var isRepeatable: Bool {
+    if case .kafkaSetting = value { true } else { false }
+  }
 }
 
 extension Option {
@@ -78,10 +90,12 @@ extension Option {
     case .milliseconds(let field, _): Quantity.milliseconds.format(Int(defaults[keyPath: field]))
     case .seconds(let field, _): Quantity.milliseconds.format(defaults[keyPath: field] * 1_000)
     case .address(let field): defaults[keyPath: field].description
-    case .path(let field), .serverID(let field): defaults[keyPath: field]
+    case .path(let field), .serverID(let field), .endpoints(let field), .redis(let field),
+      .topicPrefix(let field):
+      defaults[keyPath: field]
     case .origins(let field): defaults[keyPath: field].joined(separator: ",")
     case .choice(let choices): choices.first { $0.isSet(defaults) }?.name ?? ""
-    case .configurationFile, .unbuilt: ""
+    case .configurationFile, .kafkaSetting, .unbuilt: ""
     }
   }
 
@@ -101,6 +115,10 @@ extension Option {
     case .path: "a path"
     case .serverID: "1 to 64 of A-Z a-z 0-9 -"
     case .origins: "a list with commas, each scheme://host or scheme://host:port"
+    case .endpoints: "a list with commas, each host:port"
+    case .redis: "host:port, redis://user:password@host:port,... or sentinel://host:port,.../name"
+    case .topicPrefix: "1 to \(Self.topicPrefixBytesMax) of A-Z a-z 0-9 . _ -"
+    case .kafkaSetting: "name=value, and the flag again for each further one"
     case .choice(let choices): Self.list(choices.filter { $0.set != nil }.map(\.name))
     case .configurationFile: "a path"
     case .unbuilt: "not built yet"
@@ -118,6 +136,8 @@ extension Option {
   enum Refusal: Error, Equatable {
     /// Not one of `rangeText`.
     case notAllowed
+    /// For a reason of its own, that does not repeat the text.
+    case because(String)
     /// Of a later release, and what to do meanwhile.
     case unbuilt(choice: String, meanwhile: String)
   }
@@ -146,6 +166,23 @@ extension Option {
       guard Self.isServerID(text) else { throw .notAllowed }
       configuration[keyPath: field] = text
     case .origins(let field): configuration[keyPath: field] = try Self.origins(text)
+    case .endpoints(let field):
+      guard Endpoint.isList(text) else { throw .notAllowed }
+      configuration[keyPath: field] = text
+    case .redis(let field):
+      // It may hold a password.
+      guard RedisAddress.isOne(text) else { throw .because("this is not \(rangeText)") }
+      configuration[keyPath: field] = text
+    case .topicPrefix(let field):
+      guard Self.isTopicPrefix(text) else { throw .notAllowed }
+      configuration[keyPath: field] = text
+    case .kafkaSetting(let field):
+      guard let equals = text.firstIndex(of: "="), equals > text.startIndex else {
+        throw .because("expected name=value")
+      }
+      configuration[keyPath: field].append(
+        ClusterConfiguration.KafkaSetting(
+          name: String(text[..<equals]), value: String(text[text.index(after: equals)...])))
     case .choice(let choices):
       guard let choice = choices.first(where: { $0.name == text }) else { throw .notAllowed }
       guard let set = choice.set else {
@@ -170,11 +207,24 @@ extension Option {
     }
   }
 
-  private static func isServerID(_ text: String) -> Bool {
+  static func isServerID(_ text: String) -> Bool {
     (1...64).contains(text.utf8.count)
       && text.utf8.allSatisfy { byte in
         switch byte {
         case 0x41...0x5A, 0x61...0x7A, 0x30...0x39, 0x2D: true
+        default: false
+        }
+      }
+  }
+
+  /// A topic's name has 249 bytes (Kafka), and that of an inbox ends with a server's id and an epoch.
+  private static let topicPrefixBytesMax = 100
+
+  private static func isTopicPrefix(_ text: String) -> Bool {
+    (1...topicPrefixBytesMax).contains(text.utf8.count) && text != "." && text != ".."
+      && text.utf8.allSatisfy { byte in
+        switch byte {
+        case 0x41...0x5A, 0x61...0x7A, 0x30...0x39, 0x2D, 0x2E, 0x5F: true
         default: false
         }
       }

@@ -103,13 +103,31 @@ enum Options {
 
     Option(
       name: "server-id", section: .cluster, value: .serverID(\.serverID), placeholder: "NAME",
-      help: "This server's name, unique in a cluster"),
+      help: "This server's name, unique in a cluster", defaultNote: "in a cluster the host's name"),
     Option(
-      name: "kafka", section: .cluster, value: .unbuilt(meanwhile: embedded), placeholder: "HOST:PORT,...",
-      help: "Brokers of the log"),
+      name: "kafka", section: .cluster, value: .endpoints(\.clusterOptions.brokers),
+      placeholder: "HOST:PORT,...", help: "Brokers of the log; with them the server is one of a cluster"),
     Option(
-      name: "redis", section: .cluster, value: .unbuilt(meanwhile: embedded), placeholder: "HOST:PORT",
+      name: "kafka-config", section: .cluster, value: .kafkaSetting(\.clusterOptions.settings),
+      placeholder: "NAME=VALUE", help: "A setting of librdkafka: TLS, SASL, timeouts"),
+    Option(
+      name: "kafka-config-file", section: .cluster, value: .path(\.clusterOptions.settingsFile),
+      placeholder: "FILE", help: "Such settings as name = value lines, for those that nobody should see"),
+    Option(
+      name: "kafka-prefix", section: .cluster, value: .topicPrefix(\.clusterOptions.topicPrefix),
+      placeholder: "NAME", help: "What the names of all topics begin with"),
+    Option(
+      name: "partitions", section: .cluster, value: .count(\.clusterOptions.partitions, 1...1_024),
+      placeholder: "N", help: "Partitions of the log, when it is made; it keeps them"),
+    Option(
+      name: "replication", section: .cluster, value: .count(\.clusterOptions.replication, 0...15),
+      placeholder: "N", help: "Copies of each record", defaultNote: "3 where brokers allow"),
+    Option(
+      name: "redis", section: .cluster, value: .redis(\.clusterOptions.redis), placeholder: "ADDRESS",
       help: "Directory and recent history"),
+    Option(
+      name: "redis-password-file", section: .cluster, value: .path(\.clusterOptions.redisPasswordFile),
+      placeholder: "FILE", help: "The password for Redis"),
 
     Option(
       name: "config", section: .general, value: .configurationFile, placeholder: "FILE",
@@ -122,7 +140,6 @@ enum Options {
   /// The option of a name, as it is written behind the two dashes.
   static func named(_ name: some StringProtocol) -> Option? { all.first { $0.name == name } }
 
-  private static let embedded = "leave it out to use the embedded store"
   private static let proxy = "leave it out and put a proxy that ends TLS in front"
 
   private static let authentications = [

@@ -4,6 +4,38 @@ extension Configuration {
   /// Descriptors that are not connections: listeners, store, rings, standard streams, log.
   static let descriptorsReserved = 64
 
+  /// Makes `cluster` of the options that were given, and the server's name in it.
+  ///
+  /// - Parameters:
+  ///   - given: names of the options that somebody gave, wherever.
+  ///   - hostName: names the server in a cluster unless it was told a name.
+  mutating func settleCluster(given: Set<String>, hostName: String) throws(ConfigurationError) {
+    cluster = try clusterOptions.settled()
+    guard cluster != nil else {
+      // Somebody who names one of these thinks that he starts a cluster.
+      let needing = ["kafka-config", "kafka-config-file", "kafka-prefix", "partitions", "replication"]
+      if let name = (needing + ["redis", "redis-password-file"]).first(where: given.contains) {
+        throw ConfigurationError(
+          "--\(name) needs --kafka HOST:PORT,...; leave it out to use the embedded store")
+      }
+      return
+    }
+    if given.contains("data") {
+      throw ConfigurationError(
+        "--data has no meaning in a cluster, which keeps everything in Kafka and Redis; leave it out")
+    }
+    if !given.contains("server-id") {
+      serverID = String(hostName.map { Option.isServerID(String($0)) ? $0 : "-" }.prefix(64))
+      guard Option.isServerID(serverID), serverID.contains(where: { $0 != "-" }) else {
+        throw ConfigurationError("this host has no name; give the server one with --server-id NAME")
+      }
+    }
+    if serverID == ClusterOptions.reservedServerID {
+      throw ConfigurationError(
+        "--server-id \(serverID) is no server's name in a cluster: it means all of them; choose another")
+    }
+  }
+
   /// Checks what no option can tell alone: which values go together, and whether the whole is safe.
   func check(descriptors: Int) throws(ConfigurationError) {
     if !listen.isLoopback, authentication == .none, !insecure {

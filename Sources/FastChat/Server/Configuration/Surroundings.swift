@@ -16,6 +16,13 @@ public enum Surroundings {
     return result
   }
 
+  /// What this host calls itself; empty where it does not say.
+  static func hostName() -> String {
+    var bytes = [CChar](repeating: 0, count: Int(HOST_NAME_MAX) + 1)
+    guard gethostname(&bytes, bytes.count - 1) == 0 else { return "" }
+    return String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
   /// How many files the process may have open, once its soft limit is raised to the hard one.
   public static func descriptorsMax() -> Int { Descriptors.raiseLimit() }
 }
