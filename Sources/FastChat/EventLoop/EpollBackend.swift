@@ -69,6 +69,10 @@ struct EpollBackend {
       >= 0
   }
 
+  func unwatch(_ index: Int, descriptor: Int32) {
+    _ = control(EPOLL_CTL_DEL, descriptor, 0, CompletionTag(.watch, index: index))
+  }
+
   /// Writes what waits, and tells the kernel which readiness matters now.
   func settle(_ slot: Int) -> Settled {
     let connection = core.connections[slot]

@@ -69,15 +69,28 @@ extension EventLoop {
   }
 
   /// Tells `readable(tag)` on each edge of a descriptor of another library (an eventfd of a client library,
-  /// a signalfd, ...). The loop does not close it; it stays watched, and must stay open, until the loop ends.
-  /// Throws `exhausted` beyond `watchesMax`.
+  /// a signalfd, ...). The loop does not close it; it stays watched, and must stay open, until `unwatch` or
+  /// until the loop ends. Throws `exhausted` beyond `watchesMax`.
   public func watch(descriptor: Int32, tag: UInt64) throws(LoopError) {
     try watch(descriptor, tag: tag, isMail: false)
   }
 
+  /// Watches a descriptor no more, which may be closed then. An edge that was collected already is still told,
+  /// under the tag of whatever is watched in its place.
+  public func unwatch(descriptor: Int32) {
+    guard let index = watches.firstIndex(where: { $0.descriptor == descriptor && !$0.isMail }) else { return }
+    if watches[index].isArmed { kernel.unwatch(index, descriptor: descriptor) }
+    watches[index] = Watch(descriptor: -1, tag: 0, isMail: false, isArmed: true)
+  }
+
   private func watch(_ descriptor: Int32, tag: UInt64, isMail: Bool) throws(LoopError) {
-    guard watches.count < Self.watchesMax else { throw .exhausted("watches") }
-    watches.append(Watch(descriptor: descriptor, tag: tag, isMail: isMail))
+    let watch = Watch(descriptor: descriptor, tag: tag, isMail: isMail)
+    if let free = watches.firstIndex(where: { $0.descriptor < 0 }) {
+      watches[free] = watch
+    } else {
+      guard watches.count < Self.watchesMax else { throw .exhausted("watches") }
+      watches.append(watch)
+    }
     needsArming = true
   }
 
@@ -127,7 +140,8 @@ extension EventLoop {
     }
   }
 
-  func readable(_ index: Int, _ armed: Bool) -> LoopEvent {
+  func readable(_ index: Int, _ armed: Bool) -> LoopEvent? {
+    guard watches[index].descriptor >= 0 else { return nil }
     if !armed {
       watches[index].isArmed = false
       needsArming = true

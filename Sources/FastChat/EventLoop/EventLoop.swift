@@ -18,7 +18,7 @@
 ///
 /// Hot state lives in tables behind `let` pointers: a frame costs no allocation and no reference count.
 public final class EventLoop {
-  /// Listeners and watches that a loop takes.
+  /// Listeners that a loop takes in its life, and watches at one time.
   public static let listenersMax = 16
   public static let watchesMax = 64
 
@@ -29,6 +29,7 @@ public final class EventLoop {
   }
 
   struct Watch {
+    /// Negative: nobody's, to be used again.
     let descriptor: Int32
     let tag: UInt64
     let isMail: Bool

@@ -115,6 +115,14 @@ struct IOUringBackend {
     return true
   }
 
+  /// What the kernel says at the end of the request is passed by, and what follows it in the queue comes after
+  /// it: the index may be used again at once.
+  func unwatch(_ index: Int) {
+    guard let entry = entry() else { return }
+    io_uring_prep_cancel64(entry, CompletionTag(.watch, index: index).raw, 0)
+    io_uring_sqe_set_data64(entry, CompletionTag(.cancel, index: 0).raw)
+  }
+
   /// Hands the kernel what the connection's state asks for.
   func settle(_ slot: Int) -> Settled {
     let connection = core.connections[slot]

@@ -27,6 +27,14 @@ enum Kernel {
     }
   }
 
+  /// Tells no more edges of it.
+  func unwatch(_ index: Int, descriptor: Int32) {
+    switch self {
+    case .ioUring(let backend): backend.unwatch(index)
+    case .epoll(let backend): backend.unwatch(index, descriptor: descriptor)
+    }
+  }
+
   /// Hands the kernel what a connection wants.
   @inline(__always)
   func settle(_ slot: Int) -> Settled {

@@ -37,6 +37,15 @@ public final class Mailbox<Message: Sendable>: Sendable {
     return true
   }
 
+  /// Puts a message in, full or not: for words whose number something else bounds, and which may not be lost.
+  public func postAlways(_ message: Message) {
+    let wasEmpty = waiting.withLock { queue in
+      queue.append(message)
+      return queue.count == 1
+    }
+    if wasEmpty { ring() }
+  }
+
   /// Swaps what waits into `messages`, oldest first. What that held before is dropped, its room is used for
   /// what is posted next: one and the same array given each time makes it free of allocation.
   public func drain(into messages: inout [Message]) {

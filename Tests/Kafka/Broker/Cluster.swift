@@ -104,13 +104,10 @@ extension LogProducer {
   /// Appends all and waits for their reports, in the order in which they came.
   func deliver(_ records: [OwnedAppend], _ deadline: Deadline = .usual) throws -> [DeliveryReport] {
     let all = run(records)
-    let none = [Seq](repeating: 0, count: 64)
     var taken = 0
     var reports: [DeliveryReport] = []
     try eventually("\(records.count) reports", deadline) {
-      taken += none.withUnsafeBufferPointer { positions in
-        append(UnsafeRawBufferPointer(rebasing: all.bytes[taken...]), positions: positions, at: 0)
-      }
+      taken += append(UnsafeRawBufferPointer(rebasing: all.bytes[taken...]), at: 0)
       try drain(at: 0)
       reports += self.reports
       reportsTaken()

@@ -22,13 +22,12 @@ extension BrokerTests {
       var reports = try producer.deliver(Array(sent[..<1_000]))
 
       // Half of the rest is on its way when the broker dies, the other half is handed over while it is down.
-      let positions: [Seq] = [0, 0]
       let waiting = run(Array(sent[1_000..<2_000]))
-      let taken = positions.withUnsafeBufferPointer { producer.append(waiting.bytes, positions: $0, at: 0) }
+      let taken = producer.append(waiting.bytes, at: 0)
       #expect(taken == waiting.count)
       try broker.kill()
       let down = run(Array(sent[2_000...]))
-      _ = positions.withUnsafeBufferPointer { producer.append(down.bytes, positions: $0, at: 0) }
+      _ = producer.append(down.bytes, at: 0)
       try producer.drain(at: 0)
       #expect(producer.pendingCount > 0)
       try broker.resume()

@@ -49,15 +49,14 @@ extension BrokerTests {
       let record = cluster.record(0, chat: "room:a")
       try consumer.read(partition: record.partition, reading: 1, after: nil)
       let bytes = run([record])
-      let positions = [Seq](repeating: 5, count: 4)
-      let taken = positions.withUnsafeBufferPointer { producer.append(bytes.bytes, positions: $0, at: 0) }
+      let taken = producer.append(bytes.bytes, at: 0, stamp: 5)
       #expect(taken == bytes.count)
       #expect(becomesReadable(producer.descriptor))
       try eventually("the report") {
         try producer.drain(at: 0)
         return producer.pendingCount == 0
       }
-      #expect(producer.reports.map(\.position) == [5])
+      #expect(producer.reports.map(\.stamp) == [5])
       #expect(becomesReadable(consumer.descriptor))
       #expect(try consumer.take(1).map(\.record) == [record])
     }
@@ -67,8 +66,7 @@ extension BrokerTests {
       let producer = try cluster.producer(pendingRecords: 10)
       let sent = cluster.records(0..<25)
       let all = run(sent)
-      let positions: [Seq] = [0]
-      let taken = positions.withUnsafeBufferPointer { producer.append(all.bytes, positions: $0, at: 0) }
+      let taken = producer.append(all.bytes, at: 0)
       #expect(taken == run(Array(sent[..<10])).count && producer.pendingCount == 10)
 
       _ = try producer.deliver(Array(sent[10...]))
@@ -128,7 +126,7 @@ extension BrokerTests {
       _ = try cluster.producer().deliver(cluster.records(0..<1))
       let consumer = try cluster.consumer()
       try consumer.read(partition: 0, reading: 1, after: nil)
-      guard case .foreign(let seq) = try consumer.takeAny() else {
+      guard case .foreign(let seq, _) = try consumer.takeAny() else {
         Issue.record("not foreign: \(consumer.fetched(0))")
         return
       }

@@ -9,6 +9,14 @@ public struct TopicNames: Sendable, Equatable {
   public init(prefix: String = "fastchat") { self.prefix = prefix }
 
   public func log(generation: Int64) -> String { "\(prefix).log.\(generation)" }
+  /// The generation that a topic of this name has the log of; nil for a topic that has none.
+  public func generation(ofLog topic: String) -> Int64? {
+    guard topic.hasPrefix("\(prefix).log."), let generation = Int64(topic.dropFirst(prefix.utf8.count + 5)),
+      generation > 0, log(generation: generation) == topic
+    else { return nil }
+    return generation
+  }
+
   public var state: String { "\(prefix).state" }
   public var reads: String { "\(prefix).reads" }
   /// The group of all routers.

@@ -21,7 +21,21 @@ public final class Topics {
 
   /// How many brokers there are.
   /// - Throws: where none can be asked, with what to do about it.
-  public func brokers() throws(KafkaError) -> Int { try client.describeTopics().brokers }
+  public func brokers(milliseconds: Int32 = KafkaConfiguration.waitMilliseconds) throws(KafkaError) -> Int {
+    try client.describeTopics(milliseconds: milliseconds).brokers
+  }
+
+  /// The newest generation of the log, and its partitions; nil where there is none.
+  public func newestLog() throws(KafkaError) -> (generation: Int64, partitions: Int32)? {
+    var newest: (generation: Int64, partitions: Int32)?
+    for topic in try client.describeTopics().topics {
+      guard let generation = names.generation(ofLog: topic.name), generation > newest?.generation ?? 0 else {
+        continue
+      }
+      newest = (generation, Int32(topic.partitions))
+    }
+    return newest
+  }
 
   /// Makes the topic where it is not there, waits until all its partitions are led, and looks at its
   /// settings.

@@ -34,6 +34,24 @@ public enum LogCodec {
     buffer.append("}")
   }
 
+  /// Appends the value of a record by which a server finds out whether the log takes records.
+  static func encodeProbe(server: String, time: WallTime, into buffer: inout ByteBuffer) {
+    var server = server
+    buffer.append(probeHead)
+    server.withUTF8 { buffer.append(jsonEscaping: UnsafeRawBufferPointer($0)) }
+    buffer.append("\",\"time\":")
+    buffer.append(decimal: time)
+    buffer.append("}")
+  }
+
+  private static let probeHead: StaticString = "{\"type\":\"probe\",\"server\":\""
+
+  /// Whether a record without a key is a probe: it means nothing, and nothing is wrong with it.
+  static func isProbe(_ value: UnsafeRawBufferPointer) -> Bool {
+    let head = UnsafeRawBufferPointer(start: probeHead.utf8Start, count: probeHead.utf8CodeUnitCount)
+    return value.count > head.count && value[..<head.count].elementsEqual(head)
+  }
+
   static func name(_ kind: RecordKind) -> StaticString {
     switch kind {
     case .message: "message"

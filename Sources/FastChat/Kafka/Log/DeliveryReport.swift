@@ -6,13 +6,12 @@ public struct DeliveryReport: Sendable, Equatable {
   public var partition: Int32
   /// When the server accepted it.
   public var time: WallTime
-  /// The view's position that was known when the record was handed over: an `appended` at or below it says
-  /// that the log lost what it had acknowledged.
-  public var position: Seq
   /// A message that is no repeat: only such are answered by their report.
   public var isFirstSend: Bool
   /// When the record was handed over, by the caller's clock.
   public var handedOver: Tick
+  /// As it was given with the record.
+  public var stamp: UInt64
   /// Never `appendAgain`: the producer does that itself.
   public var decision: DeliveryPolicy.Decision
 }

@@ -5,8 +5,8 @@ public import Chat
 public enum LogFetch {
   /// A record, valid until the next one is asked for and until the next drain.
   case record(LogRecord)
-  /// A record that is not ours stands at this place: passed by, counted.
-  case foreign(Seq)
+  /// A record that is not ours stands at this place: passed by, counted. With when the log took it.
+  case foreign(Seq, appended: WallTime)
   /// The place to begin with is not in the log (any more): nothing comes in this reading.
   case outOfRange
   /// The reading goes on by itself when the brokers do.
@@ -48,6 +48,17 @@ public final class LogConsumer {
     try fetcher.read(topic, partition, reading: reading, from: offset)
   }
 
+  /// Where a partition ends as far as what was fetched of it told; nil before anything was.
+  public func knownEnd(partition: Int32) -> Seq? {
+    var low: Int64 = 0
+    var high: Int64 = 0
+    guard
+      rd_kafka_get_watermark_offsets(fetcher.client.handle, topic.name, partition, &low, &high)
+        == RD_KAFKA_RESP_ERR_NO_ERROR, high >= 0
+    else { return nil }
+    return base + high - 1
+  }
+
   /// Ends the reading of a partition.
   public func stop(partition: Int32) { fetcher.stop(topic, partition) }
   /// Hands over nothing of a partition until `resume`; a bounded number of records waits in memory.
@@ -78,14 +89,14 @@ public final class LogConsumer {
         fetcher.client.error(message.pointee.err, "partition \(message.pointee.partition) of \(topic.name)"))
     }
     let seq = base + message.pointee.offset
+    let appended = rd_kafka_message_timestamp(message, nil)
     guard let value = message.pointee.valueBytes,
       let append = decoder.decode(
         key: message.pointee.keyBytes, value: value, partition: message.pointee.partition)
     else {
-      foreignCount += 1
-      return .foreign(seq)
+      if message.pointee.valueBytes.map(LogCodec.isProbe) != true { foreignCount += 1 }
+      return .foreign(seq, appended: appended)
     }
-    let appended = rd_kafka_message_timestamp(message, nil)
     return .record(LogRecord(seq: seq, appended: appended, append: append))
   }
 

@@ -18,7 +18,6 @@ public final class LogProducer {
 
   private let configuration: KafkaConfiguration
   private let topicName: String
-  private let partitions: Int32
   private let generation: Int64
   private let settings: [(String, String)]
   private var line: Line
@@ -36,6 +35,8 @@ public final class LogProducer {
   public private(set) var reports: [DeliveryReport] = []
   /// How often librdkafka failed for good and was begun anew.
   public private(set) var restarts = 0
+  /// When the last record was acknowledged, a probe too, by the clock of `drain`; nil before the first one.
+  public private(set) var acknowledgedAt: Tick?
 
   /// A handle and what hangs on it, replaced as one.
   private struct Line {
@@ -67,7 +68,6 @@ public final class LogProducer {
     self.configuration = configuration
     topicName = topics.log(generation: generation)
     self.generation = generation
-    self.partitions = partitions
     decoder = LogDecoder(partitions: partitions)
     settings = [
       ("enable.idempotence", "true"), ("acks", "all"), ("max.in.flight.requests.per.connection", "1"),
@@ -101,16 +101,16 @@ public final class LogProducer {
 
   /// Hands over a run of encoded appends (`AppendCodec`), in order.
   /// - Parameters:
-  ///   - positions: for each partition the view's position that is known now.
   ///   - now: by the clock that `drain` is told too.
+  ///   - stamp: comes back with each report, for whoever measures.
   /// - Returns: how many bytes of the run were taken. Fewer than all is back-pressure: the rest is handed
   ///   over again when reports have come.
   public func append(
-    _ run: UnsafeRawBufferPointer, positions: UnsafeBufferPointer<Seq>, at now: Tick
+    _ run: UnsafeRawBufferPointer, at now: Tick, stamp: UInt64 = 0
   ) -> Int {
     var taken = 0
     while taken < run.count {
-      let (wanted, end) = prepare(run, from: taken, positions, now)
+      let (wanted, end) = prepare(run, from: taken, now, stamp)
       guard wanted > 0 else { return taken }
       rd_kafka_produce_batch(
         line.topic.handle, 0, Int32(RD_KAFKA_MSG_F_COPY | RD_KAFKA_MSG_F_PARTITION), messages, Int32(wanted))
@@ -123,7 +123,7 @@ public final class LogProducer {
 
   /// Makes messages of the records from `start` on, as many as there is room for.
   private func prepare(
-    _ run: UnsafeRawBufferPointer, from start: Int, _ positions: UnsafeBufferPointer<Seq>, _ now: Tick
+    _ run: UnsafeRawBufferPointer, from start: Int, _ now: Tick, _ stamp: UInt64
   ) -> (count: Int, end: Int) {
     values.removeAll(keepingAtMost: 4 << 20)
     var count = 0
@@ -134,8 +134,7 @@ public final class LogProducer {
       let place = pending.insert(
         DeliveryReport(
           origin: append.origin, partition: append.partition, time: append.time,
-          position: positions[Int(append.partition)],
-          isFirstSend: append.kind == .message && !append.isRepeat, handedOver: now,
+          isFirstSend: append.kind == .message && !append.isRepeat, handedOver: now, stamp: stamp,
           decision: .fail(mayHavePersisted: false)))
       (messages + count).initialize(
         to: rd_kafka_message_t(
@@ -173,6 +172,17 @@ public final class LogProducer {
     return accepted
   }
 
+  /// Appends a record that says nothing, so that `acknowledgedAt` tells whether the log takes records.
+  /// - Parameter server: who asks.
+  public func probe(partition: Int32, server: String, time: WallTime) {
+    values.removeAll(keepingAtMost: 4 << 20)
+    LogCodec.encodeProbe(server: server, time: time, into: &values)
+    // Without a place of its own nothing is reported of it.
+    rd_kafka_produce(
+      line.topic.handle, partition, Int32(RD_KAFKA_MSG_F_COPY),
+      UnsafeMutableRawPointer(mutating: values.bytes.baseAddress), values.count, nil, 0, nil)
+  }
+
   // MARK: Reports
 
   /// Reads all delivery reports that there are into `reports`. Where librdkafka failed for good, what was
@@ -192,6 +202,7 @@ public final class LogProducer {
   }
 
   private func report(_ message: UnsafePointer<rd_kafka_message_t>, _ now: Tick) {
+    if message.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR { acknowledgedAt = now }
     guard var report = pending.remove(Self.place(message.pointee._private)) else { return }
     let answer: DeliveryPolicy.Report
     if message.pointee.err == RD_KAFKA_RESP_ERR_NO_ERROR {
@@ -216,10 +227,8 @@ public final class LogProducer {
     AppendCodec.encode(append, into: &again)
   }
 
-  /// The owner answers a repeat: no position is needed to judge its report.
   private func appendAgain(_ now: Tick) {
-    let none = [Seq](repeating: 0, count: Int(partitions))
-    let taken = none.withUnsafeBufferPointer { append(again.bytes, positions: $0, at: now) }
+    let taken = append(again.bytes, at: now)
     again.removeFirst(taken)
   }
 

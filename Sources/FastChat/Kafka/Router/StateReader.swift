@@ -48,6 +48,11 @@ public final class StateReader {
     fetcher.stop(topic, partition)
   }
 
+  /// Hands over nothing of a partition until `resume`.
+  public func pause(partition: Int32) { fetcher.hold(topic, partition, true) }
+  /// What waits comes with the next drain, which no edge announces.
+  public func resume(partition: Int32) { fetcher.hold(topic, partition, false) }
+
   /// Fetches what has come; what was fetched before is given back.
   /// - Returns: whether there may be more, for which no other edge comes.
   public func drain() -> Bool { fetcher.drain() }
