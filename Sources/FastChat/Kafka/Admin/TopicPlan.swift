@@ -61,8 +61,9 @@ public struct TopicPlan: Sendable {
   ]
 
   /// Copies, and of these how many have a record before it is acknowledged, with so many brokers.
-  static func copies(brokers: Int) -> (replicas: Int, inSync: Int) {
-    let replicas = max(1, min(copies, brokers))
+  /// - Parameter wanted: copies; 0: three, or as many as there are brokers.
+  static func copies(brokers: Int, wanted: Int = 0) -> (replicas: Int, inSync: Int) {
+    let replicas = wanted > 0 ? wanted : max(1, min(copies, brokers))
     return (replicas, max(1, replicas - 1))
   }
 }

@@ -9,11 +9,16 @@ import Glibc
 public final class Topics {
   let client: KafkaClient
   public let names: TopicNames
+  private let replication: Int
 
   /// Connects; waits for nobody.
-  public init(_ configuration: KafkaConfiguration, names: TopicNames) throws(KafkaError) {
+  /// - Parameter replication: copies of each record; 0: three, or as many as there are brokers.
+  public init(_ configuration: KafkaConfiguration, names: TopicNames, replication: Int = 0)
+    throws(KafkaError)
+  {
     client = try KafkaClient(RD_KAFKA_PRODUCER, configuration, own: [])
     self.names = names
+    self.replication = replication
   }
 
   /// What the connection had to say since the last time.
@@ -60,7 +65,7 @@ public final class Topics {
 
   /// - Returns: false where it was there already.
   private func create(_ plan: TopicPlan) throws(KafkaError) -> Bool {
-    let copies = TopicPlan.copies(brokers: try brokers())
+    let copies = TopicPlan.copies(brokers: try brokers(), wanted: replication)
     var reason = [CChar](repeating: 0, count: 256)
     guard
       let new = rd_kafka_NewTopic_new(
@@ -117,7 +122,7 @@ public final class Topics {
     }
     let (topics, brokers) = try client.describeTopics()
     let replicas = topics.first { $0.name == plan.name }?.replicas ?? 0
-    let wanted = TopicPlan.copies(brokers: brokers)
+    let wanted = TopicPlan.copies(brokers: brokers, wanted: replication)
     if replicas < wanted.replicas {
       findings.append(
         TopicFinding(
