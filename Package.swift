@@ -34,6 +34,7 @@ let package = Package(
     .target(
       name: "CEdit", path: "Sources/CShims/Edit", cSettings: strictC,
       linkerSettings: [.linkedLibrary("edit")]),
+    .systemLibrary(name: "CHiredis", path: "Sources/CShims/Redis"),
     .systemLibrary(name: "CInih", path: "Sources/CShims/Inih"),
     .systemLibrary(name: "CRdkafka", path: "Sources/CShims/Kafka"),
     .systemLibrary(name: "COpenSSL", path: "Sources/CShims/OpenSSL"),
@@ -60,7 +61,7 @@ let package = Package(
       name: "Kafka", dependencies: ["CRdkafka", "Chat", "JSON"], path: "Sources/FastChat/Kafka",
       swiftSettings: strict),
     .target(
-      name: "Redis", dependencies: ["Chat", "JSON"], path: "Sources/FastChat/Redis",
+      name: "Redis", dependencies: ["CHiredis", "Chat", "JSON"], path: "Sources/FastChat/Redis",
       resources: [.embedInCode("Scripts")], swiftSettings: strict),
 
     // Floor 4.
@@ -68,7 +69,7 @@ let package = Package(
       name: "Server",
       dependencies: [
         "CAssets", "CCommandLine", "CInih", "CLinuxIO", "Chat", "Embedded", "EventLoop", "JSON", "Kafka",
-        "WebSocket",
+        "Redis", "WebSocket",
       ],
       path: "Sources/FastChat/Server", swiftSettings: strict),
 
@@ -110,7 +111,7 @@ let package = Package(
     .testTarget(
       name: "ServerTests",
       dependencies: [
-        "CAllocations", "Chat", "Embedded", "EventLoop", "JSON", "Server", "Support", "WebSocket",
+        "CAllocations", "Chat", "Embedded", "EventLoop", "JSON", "Redis", "Server", "Support", "WebSocket",
       ],
       path: "Tests/Server", swiftSettings: strict),
     .testTarget(

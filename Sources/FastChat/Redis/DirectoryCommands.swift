@@ -24,11 +24,7 @@ extension RedisCommand {
   }
 
   /// What the primary is called; answered by `DirectoryID(reply:)`.
-  public static var readDirectory: RedisCommand {
-    var command = RedisCommand(plain: "INFO")
-    command.add("replication")
-    return command
-  }
+  public static var readDirectory: RedisCommand { info("replication") }
 
   // MARK: Leases
 

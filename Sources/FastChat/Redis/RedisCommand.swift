@@ -6,6 +6,8 @@ public struct RedisCommand: Sendable, Equatable {
   public let script: RedisScript?
   /// How many of the texts are a script's keys; they stand first.
   public let keyCount: Int
+  /// It names no key, but asks a server about itself.
+  private let isAboutServer: Bool
   /// All texts, one behind the other.
   public private(set) var bytes: [UInt8] = []
   private var ends: [Int] = []
@@ -14,13 +16,15 @@ public struct RedisCommand: Sendable, Equatable {
   init(_ script: RedisScript, keys: Int = 1, texts: Int = 0, bytes: Int = 0) {
     self.script = script
     keyCount = keys
+    isAboutServer = false
     ends.reserveCapacity(texts)
     self.bytes.reserveCapacity(bytes)
   }
 
-  init(plain name: StaticString) {
+  init(plain name: StaticString, isAboutServer: Bool = false) {
     script = nil
     keyCount = 0
+    self.isAboutServer = isAboutServer
     add(name)
   }
 
@@ -40,13 +44,20 @@ public struct RedisCommand: Sendable, Equatable {
   /// The key that says which primary the command is for; nil for one that every primary is asked.
   public var key: ArraySlice<UInt8>? {
     let place = script == nil ? 1 : 0
-    return place < count && !isAboutPrimary ? self[place] : nil
+    return place < count && !isAboutServer ? self[place] : nil
   }
 
   /// The slot of `key` in a Redis Cluster.
   public var slot: UInt16? { key.map { $0.withUnsafeBytes(HashSlot.of) } }
 
-  private var isAboutPrimary: Bool { script == nil && self[0].elementsEqual("INFO".utf8) }
+  /// Whether its named keys are all that it touches: other scripts go on to keys beside the one they are given.
+  public var touchesItsKeyAlone: Bool {
+    switch script {
+    case nil: key != nil
+    case .registerSessions, .removeSessions, .removeRoom, .renewLease, .dropLease: true
+    default: false
+    }
+  }
 
   /// All texts as they lie in memory: text `i` ends before `ends[i]`, where the next one begins.
   public func withTexts<Result>(
