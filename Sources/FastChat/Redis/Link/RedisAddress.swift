@@ -2,11 +2,11 @@
 ///
 /// ```
 /// host:port                                     one primary
-/// redis://[user:password@]host[:port]           one primary; a cluster too, if it says that it is one
-/// redis://[user:password@]host:port,...?cluster a Redis Cluster, by some of its nodes
-/// sentinel://[user:password@]host:port,.../name the primary that these sentinels call by that name
+/// redis://[user[:password]@]host:port           one primary; a cluster, if it says that it is a node of one
+/// redis://[user[:password]@]host:port,...       a Redis Cluster, by some of its nodes (of one: ?cluster behind it)
+/// sentinel://[user[:password]@]host:port,.../name  the primary that these sentinels call by that name
 /// ```
-/// User and password are percent-encoded (RFC 3986 section 2.1). A password alone stands behind a colon.
+/// User and password may be percent-encoded (RFC 3986 section 2.1). A password alone stands behind a colon.
 /// Sentinels are given the same ones where they ask for any.
 public struct RedisAddress: Sendable, Equatable, CustomStringConvertible {
   public enum Kind: Sendable, Equatable {
@@ -16,7 +16,7 @@ public struct RedisAddress: Sendable, Equatable, CustomStringConvertible {
   }
 
   /// Hosts that may be named.
-  public static let hostsMax = 32
+  public static let hostsMax = 64
 
   public var kind: Kind
   public var user: String?
@@ -39,55 +39,58 @@ public struct RedisAddress: Sendable, Equatable, CustomStringConvertible {
       }
       rest = rest[end.upperBound...]
     }
+    if let at = rest.lastIndex(of: "@") {
+      (user, password) = try Self.credentials(rest[..<at])
+      rest = rest[rest.index(after: at)...]
+    }
     var query = rest[rest.endIndex...]
     if let mark = rest.firstIndex(of: "?") {
       query = rest[rest.index(after: mark)...]
       rest = rest[..<mark]
     }
-    if let at = rest.lastIndex(of: "@") {
-      (user, password) = try Self.credentials(rest[..<at])
-      rest = rest[rest.index(after: at)...]
-    }
     var path = rest[rest.endIndex...]
+    var hasPath = false
     if let slash = rest.firstIndex(of: "/") {
+      hasPath = true
       path = rest[rest.index(after: slash)...]
       rest = rest[..<slash]
     }
-    let hosts = try Self.hosts(rest, defaultPort: isSentinel ? 26_379 : 6_379)
+    let hosts = try Self.hosts(rest)
+    guard text.contains("://") || hosts.count == 1 && rest == text[...] else {
+      throw Invalid(description: "what is more than host:port begins with redis:// or sentinel://")
+    }
     guard query.isEmpty || query == "cluster" && !isSentinel else {
       throw Invalid(description: "behind the question mark only \"cluster\" may stand, of redis://")
     }
     if isSentinel {
-      guard !path.isEmpty, !path.contains("/") else {
+      guard !path.isEmpty, path.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "/") }) else {
         throw Invalid(description: "sentinel:// needs the name of the primary: sentinel://host:port/name")
       }
-      kind = .sentinel(hosts, primary: try Self.decoded(path))
+      kind = .sentinel(hosts, primary: String(path))
       return
     }
-    guard path.isEmpty || path == "0" else {
+    guard !hasPath else {
       throw Invalid(description: "only database 0 is used: nothing stands behind the port")
     }
-    guard hosts.count == 1 || query == "cluster" else {
-      throw Invalid(description: "several hosts are a cluster: add ?cluster, or use sentinel://")
-    }
-    kind = query == "cluster" ? .cluster(hosts) : .single(hosts[0])
+    kind = hosts.count > 1 || query == "cluster" ? .cluster(hosts) : .single(hosts[0])
   }
 
   private static func credentials(
     _ text: Substring
   ) throws(Invalid) -> (user: String?, password: String?) {
     guard let colon = text.firstIndex(of: ":") else {
-      throw Invalid(description: "before the @ stands user:password, or :password")
+      guard !text.isEmpty else { throw Invalid(description: "nothing stands before the @") }
+      return (try decoded(text), nil)
     }
     let password = try decoded(text[text.index(after: colon)...])
     guard !password.isEmpty else { throw Invalid(description: "the password before the @ is empty") }
     return (colon > text.startIndex ? try decoded(text[..<colon]) : nil, password)
   }
 
-  private static func hosts(_ text: Substring, defaultPort: UInt16) throws(Invalid) -> [RedisHost] {
+  private static func hosts(_ text: Substring) throws(Invalid) -> [RedisHost] {
     var hosts: [RedisHost] = []
     for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-      guard let host = RedisHost(part, defaultPort: defaultPort) else {
+      guard let host = RedisHost(part) else {
         throw Invalid(description: "host \(hosts.count + 1) is not host:port ([...]:port for IPv6)")
       }
       if !hosts.contains(host) { hosts.append(host) }
@@ -122,7 +125,7 @@ public struct RedisAddress: Sendable, Equatable, CustomStringConvertible {
     func list(_ hosts: [RedisHost]) -> String { hosts.map(\.description).joined(separator: ",") }
     return switch kind {
     case .single(let host): "redis://\(host)"
-    case .cluster(let hosts): "redis://\(list(hosts))?cluster"
+    case .cluster(let hosts): "redis://\(list(hosts))\(hosts.count == 1 ? "?cluster" : "")"
     case .sentinel(let hosts, let name): "sentinel://\(list(hosts))/\(name)"
     }
   }

@@ -8,36 +8,26 @@ public struct RedisHost: Sendable, Hashable, CustomStringConvertible {
     self.port = port
   }
 
-  /// Reads `host`, `host:port`, `[::1]` or `[::1]:port`; nil for anything else.
-  init?(_ text: some StringProtocol, defaultPort: UInt16) {
-    var name = text[...]
-    var port = defaultPort
-    if text.hasPrefix("[") {
-      guard let end = text.lastIndex(of: "]") else { return nil }
-      name = text[text.index(after: text.startIndex)..<end]
+  /// Reads `host:port` or `[::1]:port`; nil for anything else.
+  init?(_ text: some StringProtocol) {
+    guard let colon = text.lastIndex(of: ":"), let port = Self.port(text[text.index(after: colon)...]) else {
+      return nil
+    }
+    var name = text[..<colon]
+    if name.hasPrefix("["), name.hasSuffix("]") {
+      name = name.dropFirst().dropLast()
       guard name.contains(":"), name.allSatisfy({ $0.isHexDigit || $0 == ":" || $0 == "." }) else {
         return nil
       }
-      let rest = text[text.index(after: end)...]
-      if !rest.isEmpty {
-        guard rest.hasPrefix(":"), let given = Self.port(rest.dropFirst()) else { return nil }
-        port = given
-      }
     } else {
-      if let colon = text.firstIndex(of: ":") {
-        guard let given = Self.port(text[text.index(after: colon)...]) else { return nil }
-        name = text[..<colon]
-        port = given
-      }
+      // RFC 952 and 1123, and the underscore that names of containers have.
       let isName = name.utf8.allSatisfy {
         switch $0 {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-          UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_"):
-          true
+        case 0x41...0x5A, 0x61...0x7A, 0x30...0x39, 0x2D, 0x2E, 0x5F: true
         default: false
         }
       }
-      guard isName, !name.isEmpty, name.utf8.count <= 253 else { return nil }
+      guard isName, (1...253).contains(name.utf8.count) else { return nil }
     }
     self.init(String(name), port: port)
   }

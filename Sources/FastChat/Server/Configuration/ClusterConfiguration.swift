@@ -1,4 +1,5 @@
 import Kafka
+import Redis
 
 /// Where a cluster's Kafka and Redis are, and what its topics are made like: what the options of the cluster
 /// come to once they are checked together.
@@ -31,8 +32,7 @@ public struct ClusterConfiguration: Sendable, Equatable, CustomStringConvertible
 
   /// `redis` without what stands before its `@`.
   public var redisWithoutSecrets: String {
-    guard let at = redis.lastIndex(of: "@") else { return redis }
-    return String(RedisAddress.scheme(of: redis) + redis[redis.index(after: at)...])
+    (try? RedisAddress(redis))?.description ?? ""
   }
 
   public var description: String {
@@ -95,7 +95,7 @@ struct ClusterOptions: Sendable, CustomStringConvertible {
   private func password() throws(ConfigurationError) -> String? {
     guard !redisPasswordFile.isEmpty else { return nil }
     let option = "redis-password-file"
-    guard RedisAddress.password(of: redis) == nil else {
+    guard (try? RedisAddress(redis))?.password == nil else {
       throw ConfigurationError("--redis has a password and --\(option) another; leave one of them out")
     }
     var bytes = try ConfigurationFile.read(redisPasswordFile, option: option, bytesMax: Self.passwordBytesMax)

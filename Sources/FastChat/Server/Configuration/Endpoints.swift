@@ -28,30 +28,3 @@ enum Endpoint {
     return parts.count <= countMax && parts.allSatisfy { isOne($0) }
   }
 }
-
-/// The forms in which `--redis` names a Redis: `host:port`, `redis://[user[:password]@]host:port,...` and
-/// `sentinel://[user[:password]@]host:port,.../name`.
-enum RedisAddress {
-  private static let schemes = ["redis://", "sentinel://"]
-
-  static func scheme(of text: String) -> String { schemes.first { text.hasPrefix($0) } ?? "" }
-
-  static func isOne(_ text: String) -> Bool {
-    let scheme = scheme(of: text)
-    var rest = Substring(text.dropFirst(scheme.count))
-    if scheme.isEmpty { return Endpoint.isOne(rest) }
-    if let at = rest.lastIndex(of: "@") { rest = rest[rest.index(after: at)...] }
-    guard scheme == "sentinel://" else { return Endpoint.isList(rest) }
-    guard let slash = rest.firstIndex(of: "/") else { return false }
-    let name = rest[rest.index(after: slash)...]
-    return Endpoint.isList(rest[..<slash]) && !name.isEmpty && !name.contains("/")
-      && name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
-  }
-
-  /// The password in the address; nil where there is none.
-  static func password(of text: String) -> Substring? {
-    let rest = text.dropFirst(scheme(of: text).count)
-    guard let at = rest.lastIndex(of: "@"), let colon = rest[..<at].firstIndex(of: ":") else { return nil }
-    return rest[rest.index(after: colon)..<at]
-  }
-}

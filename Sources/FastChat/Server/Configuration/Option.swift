@@ -1,3 +1,5 @@
+import Redis
+
 /// One row of the table of options: everything that is told about an option, wherever it is told.
 struct Option: Sendable {
   typealias Field<Value> = WritableKeyPath<Configuration, Value> & Sendable
@@ -171,7 +173,7 @@ extension Option {
       configuration[keyPath: field] = text
     case .redis(let field):
       // It may hold a password.
-      guard RedisAddress.isOne(text) else { throw .because("this is not \(rangeText)") }
+      guard (try? RedisAddress(text)) != nil else { throw .because("this is not \(rangeText)") }
       configuration[keyPath: field] = text
     case .topicPrefix(let field):
       guard Self.isTopicPrefix(text) else { throw .notAllowed }
