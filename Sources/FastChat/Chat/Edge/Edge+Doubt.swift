@@ -141,8 +141,10 @@ extension Edge {
       }
     } else if row.kind.dependsOnState, let user = userNames.find(concerned) {
       // Who was no member until now joined here, and reads from there.
-      let isMember = membership(of: user, in: chat) != nil
-      catchUp(chat, sessionsOf: user, partition: p, row.seq, from: isMember ? 0 : row.seq - 1)
+      let entry = membership(of: user, in: chat)
+      catchUp(chat, sessionsOf: user, partition: p, row.seq, from: entry == nil ? row.seq - 1 : 0)
+      // Where all of the user's sessions stand beyond a removal, none of them reads it.
+      if row.role == .none, let entry, memberships[entry].pointee.joined <= row.seq { removeMembership(entry) }
     }
   }
 

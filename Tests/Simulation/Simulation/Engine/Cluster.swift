@@ -121,6 +121,7 @@ final class Cluster {
     kafka.faults = faults
     kafka.group.noticeMin = 1
     kafka.group.noticeMax = 300
+    kafka.commitsStalledUntil = 0
     stalledLease = nil
     for server in servers {
       server.process?.goOn()

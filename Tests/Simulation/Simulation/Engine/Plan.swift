@@ -33,6 +33,8 @@ struct Plan {
       .redisCut,
     ]
     if !isLong, slow.contains(where: faults.contains) { activity = random.between(50_000, 130_000) }
+    // All but the first minute of it stands still, for longer than requests are repeated.
+    if faults.contains(.commitStall) { activity = random.between(430_000, 470_000) }
     operations = 50 + random.below(200)
     let devices = Int64(profile.users * profile.devicesPerUser)
     profile.pauseMilliseconds = max(devices * activity / (Int64(operations) * 3 / 2), 50)

@@ -51,6 +51,9 @@ public enum FaultKind: Int, CaseIterable, Sendable {
   case standInDies
   /// A transaction's answer never comes.
   case commitLost
+  /// No transaction comes through for longer than clients repeat a request: owners stop, and what was
+  /// appended first is applied with its last repeats behind it.
+  case commitStall
 
   // Redis.
   /// A primary goes back by less than the commit lag.
@@ -108,7 +111,7 @@ public enum FaultKind: Int, CaseIterable, Sendable {
     switch self {
     case .cut: 0.7
     case .kill, .disconnect, .slowReader: 0.3
-    case .logLost: 0.01
+    case .logLost, .commitStall: 0.01
     case .slotBackUnseen: 0
     case .flush, .viewFarBack, .retention, .mailboxFull: 0.1
     default: 0.18

@@ -18,6 +18,10 @@ final class Injector {
   /// drawn where they happen (`SimulatedKafka.happens`); a small mailbox and skewed clocks are from the start.
   func begin() {
     for kind in cluster.faults.kinds {
+      if kind == .commitStall {
+        plan(kind, at: engine.random.between(500, 5_000))
+        continue
+      }
       let times = 1 + engine.random.below(cluster.plan.isLong ? 8 : 3)
       for _ in 0..<times { plan(kind, at: engine.random.between(500, cluster.plan.activity * 9 / 10)) }
     }
@@ -45,6 +49,7 @@ final class Injector {
     case .brokerFailover: stallBrokers()
     case .logEndBack: mistakeLogEnd()
     case .logLost: loseLog()
+    case .commitStall: stallCommits()
     case .inboxTruncated: truncateInbox()
     case .inboxGone: removeInbox()
     case .lateBatches: delayBatches()
@@ -148,6 +153,15 @@ final class Injector {
     cluster.trouble(.brokers, for: pause + 40_000)
     cluster.excuseRemovals(for: pause + 10_000)
     kafka.stalledUntil = max(kafka.stalledUntil, engine.now + pause)
+    return true
+  }
+
+  private func stallCommits() -> Bool {
+    let pause = cluster.plan.activity - 30_000 - engine.now
+    cluster.trouble(.brokers, for: pause + 60_000)
+    // Removals that are not applied are known to nobody.
+    cluster.excuseRemovals(for: pause + 10_000)
+    kafka.commitsStalledUntil = engine.now + pause
     return true
   }
 

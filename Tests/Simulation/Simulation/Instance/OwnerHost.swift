@@ -325,7 +325,8 @@ final class OwnerHost {
         return
       }
       let isLost = kafka.happens(.commitLost, 0.1)
-      let isDone = isCurrent && (!isLost || engine.random.chance(0.5))
+      let isStalled = engine.now < kafka.commitsStalledUntil
+      let isDone = isCurrent && !isStalled && (!isLost || engine.random.chance(0.5))
       if isDone {
         engine.coverage.count(.commits)
         kafka.state.commit(rows, upto: upto, partition: partition)

@@ -10,6 +10,8 @@ final class SimulatedKafka {
   var faults: FaultSet
   /// Nobody is answered before: a broker is gone.
   var stalledUntil: Tick = 0
+  /// No transaction comes through before.
+  var commitsStalledUntil: Tick = 0
   /// Batches to this server stay under way until then.
   var lateBatches: (server: String, until: Tick)?
   /// Told of each record as the log takes it.
