@@ -1,19 +1,20 @@
 // The page: signing in, the list of chats, the state of the connection; which chat is open stands in the
 // address, so that the browser's "back" works.
 
-import { Client } from "./client.js";
 import { Conversation } from "./conversation.js";
 import { KeyedList, avatar, byId, listTime, make, showAvatar } from "./elements.js";
-import { DeviceStore, knownUsers, setTabSession, tabSession } from "./storage.js";
-import { bodyText, directChat } from "./timeline.js";
+import { Model } from "./model.js";
+import { claimDevice, directChat, isName, knownDevices } from "./sdk/fastchat.js";
+import { bodyText } from "./timeline.js";
 
-const NAME = /^[A-Za-z0-9._@-]{1,64}$/;
+/** Where this tab remembers who is signed in, over a reload. */
+const SESSION_KEY = "fastchat-user";
 /** Rows of the list on the screen; the rest is found by typing. */
 const ROWS = 200;
 /** Known names that are offered. */
 const OFFERED = 4;
 
-let client = null;
+let model = null;
 let conversation = null;
 let token = "";
 let renderTimer = 0;
@@ -21,7 +22,25 @@ const list = new KeyedList(byId("chats"));
 
 // MARK: Signing in and out
 
-function showSignIn(error) {
+/** Who this tab is signed in as: `{user, token}`, or null. */
+function tabSession() {
+  try {
+    return JSON.parse(sessionStorage.getItem(SESSION_KEY));
+  } catch {
+    return null;
+  }
+}
+
+function setTabSession(session) {
+  try {
+    if (session) sessionStorage.setItem(SESSION_KEY, JSON.stringify(session));
+    else sessionStorage.removeItem(SESSION_KEY);
+  } catch {
+    // Without storage a reload has to sign in again; nothing else is lost.
+  }
+}
+
+async function showSignIn(error) {
   byId("app").hidden = true;
   byId("status").hidden = true;
   byId("status").dataset.phase = "signed-out";
@@ -29,7 +48,9 @@ function showSignIn(error) {
   byId("signin-error").hidden = !error;
   byId("signin-error").textContent = error ?? "";
   document.title = "FastChat";
-  const users = knownUsers().slice(0, OFFERED);
+  byId("name").focus();
+  const devices = await knownDevices().catch(() => []);
+  const users = [...new Set(devices.map(({ user }) => user))].slice(0, OFFERED);
   byId("known-users").hidden = users.length === 0;
   byId("known-users").replaceChildren(
     make("span", { className: "hint" }, "Or go on as"),
@@ -39,21 +60,19 @@ function showSignIn(error) {
       return button;
     }),
   );
-  byId("name").focus();
 }
 
+/** `except` is a device that another window has. */
 async function signIn(user, withToken, except) {
   token = withToken;
   byId("signin").hidden = true;
-  const store = await DeviceStore.claim(user, except);
-  setTabSession({ user, device: store.device, token });
-  const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`;
-  client = new Client(store, { url, token, changed: later });
+  setTabSession({ user, token });
+  const storage = await claimDevice(user, { except });
+  model = await Model.open({ user, token: token || undefined, storage, changed: later });
   byId("app").hidden = false;
   byId("me").textContent = user;
   showAvatar(byId("me-avatar"), user);
-  conversation = new Conversation(client, leave, showMembers);
-  client.start();
+  conversation = new Conversation(model, { leave, showMembers, confirm });
   route();
   later();
 }
@@ -61,27 +80,28 @@ async function signIn(user, withToken, except) {
 function leavePage(error) {
   conversation?.ended.abort();
   conversation?.open(null);
-  client = conversation = null;
+  model = conversation = null;
   list.clear();
   setTabSession(null);
   history.replaceState(null, "", location.pathname);
-  showSignIn(error);
+  return showSignIn(error);
 }
 
 async function signOut() {
-  const unsent = client.outbox.requests.length;
-  if (unsent > 0) {
-    const what = unsent === 1 ? "One message was not sent yet. It" : `${unsent} messages were not sent yet. They`;
-    if (!(await confirm("Sign out?", `${what} will be thrown away.`, "Sign out"))) return;
-  }
-  client.signOut();
+  const unsent = model.unsent().length;
+  if (unsent > 0 && !(await confirm("Sign out?", `${messages(unsent)} not sent yet, and will be thrown away.`, "Sign out"))) return;
+  const leaving = model.signOut().catch(() => {});
+  model = null;
+  await leaving;
   leavePage();
 }
+
+const messages = (count) => (count === 1 ? "One message was" : `${count} messages were`);
 
 // MARK: Which chat
 
 function route() {
-  if (!client) return;
+  if (!model) return;
   let id = "";
   try {
     id = decodeURIComponent(location.hash.slice(1));
@@ -89,8 +109,8 @@ function route() {
     // Somebody typed an address that means nothing.
   }
   const known = /^(room:[A-Za-z0-9._@-]{1,64}|dm:[A-Za-z0-9._@-]{1,64}:[A-Za-z0-9._@-]{1,64})$/.test(id);
-  const mine = known && (id.startsWith("room:") || id.slice(3).split(":").includes(client.user));
-  const chat = mine ? client.chat(id) : null;
+  const mine = known && (id.startsWith("room:") || id.slice(3).split(":").includes(model.user));
+  const chat = mine ? model.chat(id) : null;
   byId("app").dataset.view = chat ? "chat" : "list";
   conversation.open(chat);
   if (chat && matchMedia("(hover: hover)").matches) conversation.focus();
@@ -109,15 +129,15 @@ function openChat(chat) {
 
 /** Chats worth a row: those the server told of, and those with something unsent. */
 function listedChats() {
-  const rows = [...client.chats.values()].filter(
-    (chat) => chat.listed || chat === conversation.chat || chat.draft || client.outbox.of(chat.id).length > 0,
+  const rows = [...model.chats.values()].filter(
+    (chat) => chat.listed || chat === conversation.chat || chat.draft || model.unsent(chat).length > 0,
   );
-  const when = (chat) => client.outbox.of(chat.id).at(-1)?.created ?? chat.lastMessage?.time ?? 0;
+  const when = (chat) => model.unsent(chat).at(-1)?.created ?? chat.lastMessage?.time ?? 0;
   return rows.sort((a, b) => when(b) - when(a) || b.head - a.head || (a.id < b.id ? -1 : 1));
 }
 
 function chatRow(chat, now) {
-  const unsent = client.outbox.of(chat.id).at(-1);
+  const unsent = model.unsent(chat).at(-1);
   const last = chat.lastMessage;
   const isTyping = [...chat.typing].some(([user, until]) => until > now && user !== chat.me);
   let text = last?.deleted ? "Message deleted" : last ? bodyText(last.body) : "";
@@ -154,7 +174,7 @@ function actions(query) {
   const isRoom = query.startsWith("#");
   const name = isRoom ? query.slice(1) : query;
   if (name === "") return [];
-  if (!NAME.test(name)) return [hint("Names are of letters, digits and . _ - @, at most 64.")];
+  if (!isName(name)) return [hint("Names are of letters, digits and . _ - @, at most 64.")];
   const act = (room, text, action) => ({
     key: `do ${room}`, signature: text,
     build: () => {
@@ -164,11 +184,11 @@ function actions(query) {
     },
   });
   const rows = [];
-  if (!isRoom && !client.chats.get(directChat(client.user, name))?.listed) {
-    const text = name === client.user ? "Write notes to yourself" : `Write to ${name}`;
-    rows.push(act(false, text, () => openChat(client.direct(name))));
+  if (!isRoom && !model.chats.get(directChat(model.user, name))?.listed) {
+    const text = name === model.user ? "Write notes to yourself" : `Write to ${name}`;
+    rows.push(act(false, text, () => openChat(model.direct(name))));
   }
-  if (!client.chats.get(`room:${name}`)?.listed) {
+  if (!model.chats.get(`room:${name}`)?.listed) {
     rows.push(act(true, `Join or make room #${name}`, () => enter(`room:${name}`)));
   }
   return rows;
@@ -185,49 +205,89 @@ function renderList() {
   if (query !== "") rows.push(...actions(query));
   else if (rows.length === 0) rows.push(hint("No chats yet. Type a name above to write to somebody, or # and a name for a room."));
   list.show(rows);
-  const unread = [...client.chats.values()].reduce((sum, chat) => sum + chat.unread.count, 0);
+  const unread = [...model.chats.values()].reduce((sum, chat) => sum + chat.unread.count, 0);
   document.title = unread > 0 ? `(${unread}) FastChat` : "FastChat";
 }
 
 // MARK: Rooms
 
 async function enter(room) {
-  const { user } = client;
+  const { user } = model;
   try {
-    openChat(await client.join(room));
-  } catch (refusal) {
-    if (client?.user !== user) return;
-    if (refusal.code !== "not-found") return tell("That did not work", refusal.message);
-    const name = room.slice(5);
-    if (!(await confirm(`Make room #${name}?`, "There is no public room of that name. Anybody can join it.", "Make it"))) return;
-    try {
-      openChat(await client.create(room));
-    } catch (again) {
-      tell("That did not work", again.code === "exists" ? "There is a private room of that name." : again.message);
-    }
+    openChat(await model.join(room));
+  } catch (error) {
+    if (model?.user !== user) return;
+    if (error.code !== "not-found") return tell("That did not work", error.text);
+    makeRoom(room);
+  }
+}
+
+async function makeRoom(room) {
+  const isPrivate = make("input", { type: "checkbox", id: "room-private" });
+  const choice = make("label", { className: "choice" }, isPrivate, make("span", {}, "Private: only who is invited gets in"));
+  const words = make("p", {}, "There is no public room of that name yet. Anybody can join it, unless you make it private.");
+  if (!(await confirm(`Make room #${room.slice(5)}?`, make("div", { className: "stack" }, words, choice), "Make it"))) return;
+  try {
+    openChat(await model.create(room, !isPrivate.checked));
+  } catch (error) {
+    tell("That did not work", error.code === "exists" ? "There is a private room of that name. Somebody in it has to invite you." : error.text);
   }
 }
 
 async function leave(chat) {
-  if (!(await confirm(`Leave #${chat.title}?`, "It is a public room: you can join again.", "Leave"))) return;
+  if (!(await confirm(`Leave #${chat.title}?`, "You can join a public room again; into a private one somebody has to invite you.", "Leave"))) return;
   try {
-    await client.leave(chat);
-    if (conversation.chat === chat) location.hash = "";
-  } catch (refusal) {
-    tell("That did not work", refusal.message);
+    await model.leave(chat);
+    if (conversation?.chat === chat) location.hash = "";
+  } catch (error) {
+    tell("That did not work", error.text);
   }
 }
 
+/** Who is in a room; its admins add and remove people here. */
 async function showMembers(chat) {
   try {
-    const { members, more } = await client.members(chat);
-    const rows = members.map(({ user, role }) =>
-      make("li", {}, avatar(user), make("span", { className: "name" }, user), make("span", { className: "hint" }, role)));
+    const { members, more } = await model.members(chat);
+    const mine = members.find(({ user }) => user === model.user)?.role;
+    const isAdmin = mine === "owner" || mine === "admin";
+    const again = (action) => async () => {
+      try {
+        await action();
+        showMembers(chat);
+      } catch (error) {
+        tell("That did not work", error.text);
+      }
+    };
+    const rows = members.map(({ user, role }) => {
+      const row = make("li", {}, avatar(user), make("span", { className: "name" }, user), make("span", { className: "hint" }, role));
+      if (isAdmin && user !== model.user) {
+        const remove = make("button", { type: "button", className: "quiet" }, "Remove");
+        remove.setAttribute("aria-label", `Remove ${user}`);
+        remove.onclick = again(() => model.remove(chat, user));
+        row.append(remove);
+      }
+      return row;
+    });
     if (more) rows.push(make("li", { className: "hint" }, "and more"));
-    tell(`Members of #${chat.title}`, make("ul", { className: "members" }, ...rows));
-  } catch (refusal) {
-    tell("That did not work", refusal.code === "disconnected" ? "There is no connection." : refusal.message);
+    const body = make("div", { className: "stack" }, make("ul", { className: "members" }, ...rows));
+    if (isAdmin) body.prepend(inviteField((user) => again(() => model.invite(chat, user, "member"))()));
+    tell(`Members of #${chat.title}`, body);
+  } catch (error) {
+    tell("That did not work", error.text);
   }
+}
+
+function inviteField(invite) {
+  const field = make("input", { id: "invite", type: "text", placeholder: "Name", autocapitalize: "none", autocomplete: "off", spellcheck: false });
+  field.setAttribute("aria-label", "Name of who is added");
+  const button = make("button", { type: "button", className: "quiet", id: "invite-yes" }, "Add");
+  button.onclick = () => isName(field.value.trim()) && invite(field.value.trim());
+  field.onkeydown = (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    button.click();
+  };
+  return make("div", { className: "invite" }, field, button);
 }
 
 // MARK: Questions
@@ -251,59 +311,69 @@ const tell = (title, body) => confirm(title, body);
 
 // MARK: The connection
 
-const ENDINGS = {
-  4501: "Your access token has expired.",
-  4502: "An administrator has ended this session.",
-  4503: "The server has ended this session because of what it took for abuse.",
-  4504: "Another window has taken over this session.",
-};
+/** What is to be said of the connection, and what can be done. */
+function statusWords({ phase, error, retryAt }) {
+  const waiting = model.unsent().filter((message) => !message.reason).length;
+  const kept = waiting > 0 ? `${waiting === 1 ? "One message waits" : `${waiting} messages wait`} and will be sent when it is back.` : "";
+  switch (phase) {
+    case "connecting":
+      return { head: "Connecting…", why: error?.text ?? "", kept, label: "" };
+    case "catching-up":
+      return { head: "Catching up…", why: "", kept: "", label: "" };
+    case "waiting": {
+      const seconds = Math.ceil((retryAt - Date.now()) / 1000);
+      return { head: seconds > 1 ? `No connection. Next try in ${seconds} s.` : "No connection. Trying again…", why: error.text, kept, label: "Try now" };
+    }
+    case "ended":
+      return { head: error.text, why: "", kept: "", label: "Sign in again" };
+    default:
+      return { head: "", why: "", kept: "", label: "" };
+  }
+}
+
+const PRESENCE = { live: "Online", ended: "Signed out", connecting: "Connecting…", "catching-up": "Catching up…" };
 
 function renderStatus() {
-  const { connection } = client;
-  const { phase } = connection;
-  const action = byId("status-action");
-  let text = "";
-  let label = "";
-  if (phase === "connecting") text = "Connecting…";
-  if (phase === "catching-up") text = "Catching up…";
-  if (phase === "waiting") {
-    const seconds = Math.ceil((connection.nextTry - Date.now()) / 1000);
-    text = seconds > 1 ? `No connection. Next try in ${seconds} s` : "No connection. Trying again…";
-    label = "Try now";
-  }
-  if (phase === "ended") {
-    text = ENDINGS[connection.ending.code] ?? connection.ending.reason;
-    label = "Sign in again";
-    if (connection.ending.code === 4500 || connection.ending.code === 4501) return refusedSignIn(text);
-  }
-  if (!client.keeps) text = `${text} This browser keeps nothing: unsent messages are lost with the page.`.trim();
+  const { state } = model;
+  if (state.phase === "ended" && state.error?.kind === "unauthorized") return refusedSignIn(state.error);
+  const { head, why, kept, label } = statusWords(state);
   const status = byId("status");
-  status.dataset.phase = phase;
-  status.hidden = text === "";
-  byId("status-text").textContent = text;
+  status.dataset.phase = state.phase;
+  const words = [kept, why, state.storage?.text].filter(Boolean).join(" ");
+  status.hidden = head === "" && words === "";
+  byId("status-text").textContent = head;
+  byId("status-why").textContent = words;
+  const action = byId("status-action");
   action.hidden = label === "";
   action.textContent = label;
-  byId("phase").textContent = phase === "live" ? "Online" : phase === "ended" ? "Signed out" : "Offline";
-  byId("phase").dataset.phase = phase;
+  byId("phase").textContent = PRESENCE[state.phase] ?? "Offline";
+  byId("phase").dataset.phase = state.phase;
 }
 
 /** The server does not take who we say we are. What is unsent stays for the next try. */
-function refusedSignIn(reason) {
-  const { user } = client;
-  client.stop();
-  leavePage(reason || "The server does not accept this sign-in.");
+async function refusedSignIn(error) {
+  const { user } = model;
+  const unsent = model.unsent().length;
+  const kept = unsent > 0 && !model.state.storage ? ` ${messages(unsent)} not sent yet: kept here, and sent when you are signed in again.` : "";
+  const stopped = model.stop();
+  model = null;
+  await stopped;
+  leavePage(error.text + kept);
   byId("name").value = user;
   byId("token-details").open = true;
+  byId("token").focus();
 }
 
-function statusAction() {
-  if (client.connection.phase !== "ended") return client.connection.hurry();
-  const { user, device } = client;
-  client.stop();
+async function statusAction() {
+  const { user, device, state } = model;
+  if (state.phase !== "ended") return model.hurry();
+  const stopped = model.stop();
   conversation.ended.abort();
   list.clear();
+  model = null;
+  await stopped;
   // Another window has this device: be another one.
-  signIn(user, token, device);
+  signIn(user, token, state.error.kind === "replaced" ? device : undefined);
 }
 
 // MARK: The page
@@ -312,9 +382,9 @@ function statusAction() {
 function later() {
   renderTimer ||= setTimeout(() => {
     renderTimer = 0;
-    if (!client) return;
+    if (!model) return;
     renderStatus();
-    if (!client) return;
+    if (!model) return;
     conversation.render();
     renderList();
   }, 12);
@@ -333,7 +403,7 @@ function walkList(event) {
 byId("signin-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const name = byId("name").value.trim();
-  if (NAME.test(name)) signIn(name, byId("token").value.trim());
+  if (isName(name)) signIn(name, byId("token").value.trim());
 });
 byId("signout").addEventListener("click", signOut);
 byId("back").addEventListener("click", () => (location.hash = ""));
@@ -345,7 +415,7 @@ byId("search").addEventListener("keydown", (event) => {
 byId("sidebar").addEventListener("keydown", walkList);
 addEventListener("hashchange", route);
 addEventListener("keydown", (event) => {
-  if (!client) return;
+  if (!model) return;
   if ((event.ctrlKey || event.metaKey) && event.key === "k") {
     event.preventDefault();
     if (byId("app").dataset.view === "chat" && matchMedia("(max-width: 720px)").matches) location.hash = "";
@@ -356,15 +426,14 @@ addEventListener("keydown", (event) => {
     conversation.focus();
   }
 });
-addEventListener("online", () => client?.connection.hurry());
-addEventListener("pagehide", () => client?.save());
+addEventListener("online", () => model?.hurry());
+addEventListener("pagehide", () => model?.flush());
 document.addEventListener("visibilitychange", () => {
-  if (!client) return;
-  if (document.visibilityState === "visible") client.connection.hurry();
-  else client.save();
+  if (document.visibilityState === "visible") model?.hurry();
+  else model?.flush();
 });
 // Seconds are counted down, and who types may stop without a word.
-setInterval(() => client && later(), 1_000);
+setInterval(() => model && later(), 1_000);
 
 const session = tabSession();
 if (session) signIn(session.user, session.token ?? "");

@@ -4,7 +4,7 @@ import {
   KeyedList, avatar, byId, clockTime, dayName, icon, linked, make, sameDay, showAvatar, wholeTime,
 } from "./elements.js";
 import { bodyText } from "./timeline.js";
-import { BODY_BYTES } from "./client.js";
+import { BODY_BYTES } from "./model.js";
 
 /** Messages of one user closer than this stand together, in milliseconds. */
 const TOGETHER_MS = 5 * 60_000;
@@ -18,7 +18,8 @@ const TYPING_OVER_MS = 4_000;
 export class Conversation {
   chat = null;
 
-  #client;
+  #model;
+  #ask;
   /** The line "New" stands above the first message of others beyond this seq. */
   #newAbove = 0;
   #typingSaid = 0;
@@ -28,8 +29,10 @@ export class Conversation {
   #text = byId("text");
   #pinned = true;
 
-  constructor(client, onLeave, onMembers) {
-    this.#client = client;
+  /** `ask` has what the page does around it: `leave(chat)`, `showMembers(chat)`, `confirm(title, body, yes)`. */
+  constructor(model, ask) {
+    this.#model = model;
+    this.#ask = ask;
     const signal = (this.ended = new AbortController()).signal;
     const on = (element, type, action) => element.addEventListener(type, action, { signal, passive: false });
     on(this.#scroll, "scroll", () => this.#scrolled());
@@ -40,8 +43,8 @@ export class Conversation {
       this.#submit();
     });
     on(byId("to-newest"), "click", () => this.#toNewest());
-    on(byId("leave"), "click", () => onLeave(this.chat));
-    on(byId("members"), "click", () => onMembers(this.chat));
+    on(byId("leave"), "click", () => ask.leave(this.chat));
+    on(byId("members"), "click", () => ask.showMembers(this.chat));
     on(window, "focus", () => this.#markRead());
     on(document, "visibilitychange", () => this.#markRead());
     on(window, "resize", () => this.#pinned && this.#toNewest());
@@ -50,7 +53,7 @@ export class Conversation {
   /** Shows a chat, or none. */
   open(chat) {
     if (this.chat && this.#typingSaid) this.#stopTyping();
-    this.chat = this.#client.current = chat;
+    this.chat = this.#model.current = chat;
     this.#list.clear();
     byId("nothing").hidden = Boolean(chat);
     byId("open").hidden = !chat;
@@ -76,7 +79,7 @@ export class Conversation {
     const { chat } = this;
     if (!chat) return;
     this.#subtitle();
-    byId("past").textContent = this.#client.isLoading(chat)
+    byId("past").textContent = this.#model.isLoading(chat)
       ? "Loading…"
       : chat.atStart && chat.lastMessage ? "This is where it began." : "";
     const anchor = this.#pinned ? null : this.#anchor();
@@ -139,12 +142,12 @@ export class Conversation {
       put(own && event.id ? `i${event.id}` : `s${event.seq}`, view, () => this.#message(view));
       last = event;
     }
-    for (const request of this.#client.outbox.of(chat.id)) {
+    for (const request of this.#model.unsent(chat)) {
       day(request.created);
       const together = last?.from === chat.me && request.created - last.time < TOGETHER_MS;
       const view = {
         id: request.id, body: request.body, time: request.created, from: chat.me, own: true, together,
-        tick: request.refused ? "refused" : "sending", refused: request.refused,
+        tick: request.reason ? "refused" : "sending", refused: request.reason,
       };
       put(`i${request.id}`, view, () => this.#message(view, request));
       last = view;
@@ -169,16 +172,16 @@ export class Conversation {
     time.dateTime = new Date(view.time).toISOString();
     bubble.append(make("span", { className: "meta" }, view.edited ? "edited " : null, time, tickIcon(view.tick)));
     item.append(make("span", { className: "unseen" }, `${view.own ? "You" : view.from}: `), bubble);
-    if (request?.refused) item.append(this.#refusal(request));
+    if (request?.reason) item.append(this.#refusal(request));
     return item;
   }
 
   #refusal(request) {
     const again = make("button", { type: "button" }, "Send again");
     const discard = make("button", { type: "button" }, "Discard");
-    again.onclick = () => this.#client.sendAgain(request);
-    discard.onclick = () => this.#client.discard(request);
-    return make("div", { className: "refusal" }, `Not sent. ${request.refused} `, again, discard);
+    again.onclick = () => this.#model.sendAgain(this.chat, request);
+    discard.onclick = () => this.#model.discard(this.chat, request);
+    return make("div", { className: "refusal" }, `Not sent. ${request.reason} `, again, discard);
   }
 
   // MARK: Scrolling and the past
@@ -207,7 +210,7 @@ export class Conversation {
 
   #older() {
     const { chat } = this;
-    if (chat.head > 0 || chat.listed) this.#client.loadOlder(chat);
+    if (chat.head > 0 || chat.listed) this.#model.loadOlder(chat);
   }
 
   #toNewest() {
@@ -229,7 +232,7 @@ export class Conversation {
     const { chat } = this;
     if (!chat || !this.#pinned || document.visibilityState !== "visible" || !document.hasFocus()) return;
     const last = chat.events.at(-1);
-    if (last && last.seq > chat.read && chat.unread.count > 0) this.#client.markRead(chat, last.seq);
+    if (last && last.seq > chat.read && chat.unread.count > 0) this.#model.markRead(chat, last.seq);
   }
 
   // MARK: Writing
@@ -246,10 +249,10 @@ export class Conversation {
     this.#stopTyping();
     this.#text.value = "";
     this.#newAbove = 0;
-    this.#client.setDraft(this.chat, "");
+    this.#model.setDraft(this.chat, "");
     this.#fit();
     this.#pinned = true;
-    this.#client.send(this.chat, { text });
+    this.#model.send(this.chat, { text });
     this.focus();
   }
 
@@ -258,21 +261,21 @@ export class Conversation {
   }
 
   #typed() {
-    this.#client.setDraft(this.chat, this.#text.value);
+    this.#model.setDraft(this.chat, this.#text.value);
     this.#fit();
     clearTimeout(this.#typingTimer);
     if (this.#text.value.trim() === "") return this.#stopTyping();
     const now = Date.now();
     if (now - this.#typingSaid > TYPING_AGAIN_MS) {
       this.#typingSaid = now;
-      this.#client.typing(this.chat, true);
+      this.#model.typing(this.chat, true);
     }
     this.#typingTimer = setTimeout(() => this.#stopTyping(), TYPING_OVER_MS);
   }
 
   #stopTyping() {
     clearTimeout(this.#typingTimer);
-    if (this.#typingSaid) this.#client.typing(this.chat, false);
+    if (this.#typingSaid) this.#model.typing(this.chat, false);
     this.#typingSaid = 0;
   }
 

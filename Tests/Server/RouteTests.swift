@@ -24,7 +24,7 @@ import WebSocket
   }
 
   @Test func everyFileOfThePageIsServedUnderItsName() throws {
-    for path in ["/", "/app.css", "/app.js", "/client.js", "/timeline.js"] {
+    for path in ["/", "/app.css", "/app.js", "/model.js", "/sdk/fastchat.js", "/sdk/fastchat.d.ts"] {
       #expect(main("GET", path) == .asset)
       #expect(main("HEAD", path) == .asset)
       let asset = try #require(Array(path.utf8).withUnsafeBytes { Asset(path: $0) })
@@ -35,9 +35,23 @@ import WebSocket
   }
 
   @Test func filesOfThePageHaveTheirMediaTypes() throws {
-    for (path, type) in [("/", "text/html"), ("/app.css", "text/css"), ("/app.js", "text/javascript")] {
+    for (path, type) in [
+      ("/", "text/html"), ("/app.css", "text/css"), ("/app.js", "text/javascript"),
+      ("/sdk/client.js", "text/javascript"), ("/sdk/fastchat.d.ts", "text/plain"),
+      ("/sdk/README.md", "text/markdown"),
+    ] {
       let asset = try #require(Array(path.utf8).withUnsafeBytes { Asset(path: $0) })
       #expect(String(decoding: asset.contentType, as: UTF8.self) == "\(type); charset=utf-8")
+    }
+  }
+
+  @Test func onlyTheSDKIsForPagesOfOthers() throws {
+    for (path, isShared) in [("/", false), ("/app.js", false), ("/sdk/fastchat.js", true)] {
+      let asset = try #require(Array(path.utf8).withUnsafeBytes { Asset(path: $0) })
+      let fields = asset.fields.description
+      #expect(fields.contains("Access-Control-Allow-Origin: *\r\n") == isShared)
+      #expect(fields.contains("Content-Security-Policy: default-src 'none'") == !isShared)
+      #expect(fields.contains("Cache-Control: no-cache\r\n") && fields.contains("nosniff"))
     }
   }
 

@@ -64,7 +64,7 @@ extension Shard {
     }
     guard let asset = Asset(path: request.path) else { preconditionFailure("the route found it") }
     send(
-      .ok, contentType: asset.contentType, fields: Asset.fields, body: asset.bytes, to: request, id,
+      .ok, contentType: asset.contentType, fields: asset.fields, body: asset.bytes, to: request, id,
       connection)
   }
 

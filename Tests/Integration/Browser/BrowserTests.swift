@@ -1,4 +1,3 @@
-import Foundation
 import Support
 import Testing
 
@@ -183,52 +182,6 @@ import Testing
     }
   }
 
-  @Test func aTimelineOrdersEventsAndItsCursorWaitsForGaps() throws {
-    try withServer { server in
-      try withWebDriver { driver in
-        let page = try driver.page(of: server, as: "alice")
-        let steps = try page.run(
-          """
-          return import("/timeline.js").then(({ Timeline }) => {
-            const chat = new Timeline("dm:alice:bob", "alice");
-            const message = (seq, prev) => chat.hand({ type: "message", seq, prev, from: "bob", body: seq });
-            const steps = [];
-            const state = () => steps.push(`${chat.events.map((e) => e.seq)} at ${chat.cursor}`
-              + (chat.gap ? ` missing above ${chat.gap.after} up to ${chat.gap.prev}` : ""));
-            message(3, 0); message(3, 0); state();
-            chat.acknowledge({ seq: 7, id: "a", time: 1 }, "own"); state();
-            message(5, 3); message(9, 7); state();
-            message(15, 12); state();
-            chat.acknowledge({ seq: 12, id: "b", time: 1 }, "own"); state();
-            message(30, 25); message(40, 33); state();
-            chat.merge([{ seq: 25, from: "bob" }, { seq: 30, from: "bob" }, { seq: 33, from: "bob" }]); chat.closeGap(); state();
-            chat.hand({ type: "member", seq: 60, user: "alice", role: "member" }); state();
-            message(80, 70); chat.resume(); state();
-            chat.reset(100); state();
-            return steps;
-          });
-          """
-        ).array?.map { $0.string ?? "" }
-        #expect(
-          steps == [
-            "3 at 3",
-            // An acknowledgement shows the message and moves no cursor.
-            "3,7 at 3", "3,5,7,9 at 9",
-            "3,5,7,9,15 at 9 missing above 9 up to 12",
-            // What was missing was our own.
-            "3,5,7,9,12,15 at 15",
-            "3,5,7,9,12,15,30,40 at 15 missing above 15 up to 33",
-            "3,5,7,9,12,15,25,30,33,40 at 40",
-            // The own join follows nothing.
-            "3,5,7,9,12,15,25,30,33,40,60 at 60",
-            // A new session hands over what the gap held.
-            "3,5,7,9,12,15,25,30,33,40,60,80 at 60",
-            " at 100",
-          ])
-      }
-    }
-  }
-
   @Test func aRoomIsMadeJoinedAndLeftFromThePage() throws {
     try withServer { server in
       try withWebDriver { driver in
@@ -252,61 +205,5 @@ import Testing
         try alice.wait(until: "document.querySelector('#messages').textContent.includes('bob left')")
       }
     }
-  }
-}
-
-extension WebDriver {
-  /// A browser of its own in which a user is signed in.
-  fileprivate func page(
-    of server: ServerProcess, as user: String, isPhone: Bool = false, isDark: Bool = false
-  ) throws -> Browser {
-    let page = try browser(
-      width: isPhone ? 390 : 1200, height: isPhone ? 844 : 800, isPhone: isPhone, isDark: isDark)
-    try page.signIn(to: server, as: user)
-    return page
-  }
-}
-
-extension Browser {
-  fileprivate func signIn(to server: ServerProcess, as user: String) throws {
-    try go(to: "http://127.0.0.1:\(server.port)/")
-    try type(user + "\n", into: "#name")
-    try waitUntilLive()
-  }
-
-  fileprivate func waitUntilLive() throws {
-    try wait(until: "document.querySelector('#status').dataset.phase === 'live'")
-  }
-
-  /// Opens a chat as a user does: the name into the field, and Enter.
-  fileprivate func openChat(_ name: String) throws {
-    try type(name, into: "#search")
-    try type("\n", into: "#search")
-    try waitForChat(name.hasPrefix("#") ? String(name.dropFirst()) : name)
-  }
-
-  fileprivate func waitForChat(_ title: String) throws {
-    try wait(
-      until: "!document.querySelector('#open').hidden && "
-        + "document.querySelector('#chat-title').textContent === '\(title)'")
-  }
-
-  fileprivate func write(_ text: String) throws { try type(text + "\n", into: "#text") }
-
-  fileprivate func waitForMessages(_ count: Int) throws {
-    try wait(until: "document.querySelectorAll('.message').length >= \(count)")
-  }
-
-  /// The messages of the open chat from top to bottom, each as `author: text`.
-  fileprivate func messages() throws -> [String] {
-    try strings(
-      "[...document.querySelectorAll('.message')]"
-        + ".map((m) => `${m.dataset.from}: ${m.querySelector('.text').textContent}`)")
-  }
-
-  /// Keeps what is to be seen for people to look at.
-  fileprivate func picture(_ name: String) throws {
-    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../..")
-    try screenshot(to: root.standardizedFileURL.path + "/.build/artifacts/web-\(name).png")
   }
 }

@@ -1,27 +1,31 @@
 import Foundation
 import Glibc
-import Support
 import Synchronization
 
 /// Sits between clients and a server, passes bytes on in pieces of random sizes, and breaks each connection
 /// after a random number of them: in the middle of frames, between a send and its ack.
-final class CuttingProxy: Sendable {
+public final class CuttingProxy: Sendable {
   private struct State {
     var random: SeededGenerator
     var cuts = 0
-    var isCutting = true
+    var isCutting: Bool
     var target: UInt16
+    /// Connections that stand, by their number: the clients' sockets.
+    var open: [Int: Int32] = [:]
+    var count = 0
   }
 
-  let port: UInt16
+  public let port: UInt16
   private let listener: Int32
   private let state: Mutex<State>
   private let bytesPerCut: Int
 
-  /// - Parameter bytesPerCut: how many bytes a connection passes at most, both directions together.
-  init(to target: UInt16, bytesPerCut: Int, seed: UInt64) throws {
+  /// - Parameters:
+  ///   - bytesPerCut: how many bytes a connection passes at most, both directions together.
+  ///   - isCutting: whether it does so from the beginning.
+  public init(to target: UInt16, bytesPerCut: Int = 0, seed: UInt64 = 0, isCutting: Bool = true) throws {
     self.bytesPerCut = bytesPerCut
-    state = Mutex(State(random: SeededGenerator(seed: seed), target: target))
+    state = Mutex(State(random: SeededGenerator(seed: seed), isCutting: isCutting, target: target))
     (listener, port) = try Self.listen()
     let thread = Thread { [self] in accept() }
     thread.start()
@@ -46,15 +50,22 @@ final class CuttingProxy: Sendable {
     return (listener, UInt16(bigEndian: address.sin_port))
   }
 
-  var cuts: Int { state.withLock { $0.cuts } }
+  public var cuts: Int { state.withLock { $0.cuts } }
 
-  /// From now on connections hold.
-  func stopCutting() { state.withLock { $0.isCutting = false } }
+  /// From now on new connections hold, or are cut.
+  public func stopCutting() { state.withLock { $0.isCutting = false } }
+  public func startCutting() { state.withLock { $0.isCutting = true } }
+
+  /// Breaks each connection that stands.
+  public func cutAll() {
+    state.withLock { state in for socket in state.open.values { shutdown(socket, Int32(SHUT_RDWR)) } }
+  }
 
   /// Ends the listening; connections that stand go on.
-  func stop() { shutdown(listener, Int32(SHUT_RDWR)) }
+  public func stop() { shutdown(listener, Int32(SHUT_RDWR)) }
 
-  func aim(at target: UInt16) { state.withLock { $0.target = target } }
+  /// Where new connections are passed on to.
+  public func aim(at target: UInt16) { state.withLock { $0.target = target } }
 
   private func accept() {
     while true {
@@ -71,7 +82,13 @@ final class CuttingProxy: Sendable {
 
   private func pass(_ client: Int32, _ target: UInt16, _ budget: Int) {
     let server = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    let number = state.withLock { state in
+      state.count += 1
+      state.open[state.count] = client
+      return state.count
+    }
     defer {
+      state.withLock { $0.open[number] = nil }
       close(client)
       close(server)
     }
