@@ -112,13 +112,16 @@ final class BothServers {
     guard let sessions = [SessionRegistered](reply: reply) else { return nil }
     let texts = command.texts.map { String(decoding: $0, as: UTF8.self) }
     let known = simulated.keyspace.sessions[String(texts[0].dropFirst(6).dropLast(3))] ?? [:]
+    // The devices of sessions of this epoch, as each entry leaves them.
+    var devices: [String: String] = [:]
+    for (field, row) in known where row.epoch == Epoch(texts[2]) { devices[field] = row.device }
     var times: [WallTime] = []
-    for (place, session) in sessions.enumerated() where texts[3 + place * 3 + 2].isEmpty {
-      // One that stands in the command twice got its time by the first of the two.
-      if (0..<place).contains(where: { texts[3 + $0 * 3] == texts[3 + place * 3] }) { continue }
-      let row = known[texts[1] + ":" + texts[3 + place * 3]]
-      let isRepeat = row?.epoch == Epoch(texts[2]) && row?.device == texts[3 + place * 3 + 1]
-      if !isRepeat { times.append(session.helloAt) }
+    for (place, session) in sessions.enumerated() {
+      let field = texts[1] + ":" + texts[3 + place * 3]
+      let device = texts[3 + place * 3 + 1]
+      if texts[3 + place * 3 + 2].isEmpty, devices[field] != device { times.append(session.helloAt) }
+      if !session.isOutdated { devices = devices.filter { $0.value != device } }
+      devices[field] = session.isOutdated ? nil : device
     }
     return times.min()
   }

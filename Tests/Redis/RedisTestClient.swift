@@ -1,82 +1,73 @@
-import Redis
+import Chat
+import JSON
 import Support
 
-/// A connection to a Redis server that asks one thing at a time (RESP2).
-final class RedisTestClient {
-  private let socket: TestSocket
-  private var buffer: [UInt8] = []
-  private var place = 0
-  /// The hashes of the loaded scripts, by their raw values.
-  private var hashes: [[UInt8]] = []
+@testable import Redis
 
-  init(port: UInt16) throws {
+/// A `RedisLink` over a socket that waits: asks one thing at a time, or many at once.
+final class RedisTestClient {
+  let link: RedisLink
+  private let socket: TestSocket
+  private var lastToken: UInt64 = 0
+  private var replies: [UInt64: RedisReply?] = [:]
+
+  /// Why the link ended, where the last answers were told before.
+  private(set) var failure: RedisFailure?
+
+  /// Returns once the server is greeted.
+  init(port: UInt16, user: String? = nil, password: String? = nil) throws {
     socket = try TestSocket(port: port)
-    for script in RedisScript.allCases {
-      let reply = try send([Array("SCRIPT".utf8), Array("LOAD".utf8), script.source])
-      guard case .bytes(let hash) = reply else { throw TestFailure("\(script) does not load: \(reply)") }
-      hashes.append(hash)
-    }
+    var address = try RedisAddress("127.0.0.1:\(port)")
+    (address.user, address.password) = (user, password)
+    link = RedisLink(.primary, to: address, name: "test", now: 0)
+    while !link.isReady { try exchange() }
   }
 
   func run(_ command: RedisCommand) throws -> RedisReply {
-    guard let script = command.script else { return try send(command.texts) }
-    let start = [Array("EVALSHA".utf8), hashes[Int(script.rawValue)], Array("\(command.keyCount)".utf8)]
-    return try send(start + command.texts)
-  }
-
-  func ask(_ words: String...) throws -> RedisReply { try send(words.map { Array($0.utf8) }) }
-
-  private func send(_ words: [[UInt8]]) throws -> RedisReply {
-    var bytes = Array("*\(words.count)\r\n".utf8)
-    for word in words {
-      bytes += Array("$\(word.count)\r\n".utf8)
-      bytes += word
-      bytes += [13, 10]
-    }
-    try socket.send(bytes)
-    let reply = try read()
-    buffer.removeFirst(place)
-    place = 0
+    guard let reply = try run([command])[0] else { throw TestFailure("nobody knows what became of it") }
     return reply
   }
 
-  private func read() throws -> RedisReply {
-    let line = try self.line()
-    guard let first = line.unicodeScalars.first else { throw TestFailure("an empty reply") }
-    let rest = String(line.dropFirst())
-    switch first {
-    case "+": return .status(rest)
-    case "-": return .error(rest)
-    case ":":
-      guard let number = Int64(rest) else { throw TestFailure("not a number: \(line)") }
-      return .integer(number)
-    case "$":
-      guard let count = Int(rest) else { throw TestFailure("not a length: \(line)") }
-      if count < 0 { return .null }
-      while buffer.count < place + count + 2 { try more() }
-      defer { place += count + 2 }
-      return .bytes(Array(buffer[place..<(place + count)]))
-    case "*":
-      guard let count = Int(rest) else { throw TestFailure("not a length: \(line)") }
-      return count < 0 ? .null : .array(try (0..<count).map { _ in try read() })
-    default: throw TestFailure("not RESP: \(line)")
-    }
+  /// All in one write; the answers in the order of the commands.
+  func run(_ commands: [RedisCommand]) throws -> [RedisReply?] {
+    if let failure { throw failure }
+    let first = lastToken + 1
+    for command in commands where !send(command) { throw TestFailure("the link takes no more") }
+    while link.waitingCommands > 0 { try exchange() }
+    return (first..<(first + UInt64(commands.count))).map { replies.removeValue(forKey: $0)! }
   }
 
-  private func line() throws -> String {
-    while true {
-      if let end = buffer[place...].firstIndex(of: 13), end + 1 < buffer.count {
-        defer { place = end + 2 }
-        return String(decoding: buffer[place..<end], as: UTF8.self)
-      }
-      try more()
-    }
+  func send(_ command: RedisCommand) -> Bool {
+    lastToken += 1
+    return link.send(command, token: lastToken, now: 0)
   }
 
-  private func more() throws {
+  func ask(_ words: String...) throws -> RedisReply { try run(.words(words)) }
+
+  /// Writes what is to be written, and takes what comes.
+  private func exchange() throws {
+    if link.output.count > 0 {
+      try socket.send(Array(link.output.bytes))
+      link.outputTaken(link.output.count)
+    }
     let bytes = try socket.receive()
     guard !bytes.isEmpty else { throw TestFailure("redis-server closed the connection") }
-    buffer += bytes
+    bytes.withUnsafeBytes { link.received($0) }
+    do throws(RedisFailure) {
+      while let answer = try link.nextAnswer(now: 0) { replies[answer.token] = .some(answer.reply) }
+    } catch {
+      failure = error
+      if link.waitingCommands > 0 { throw error }
+    }
+  }
+}
+
+extension RedisCommand {
+  /// Any command, as a person would type it.
+  static func words(_ words: [String]) -> RedisCommand {
+    var command = RedisCommand(plain: words[0], isAboutServer: true)
+    for word in words.dropFirst() { command.add(word) }
+    return command
   }
 }
 

@@ -21,7 +21,7 @@ public struct RedisCommand: Sendable, Equatable {
     self.bytes.reserveCapacity(bytes)
   }
 
-  init(plain name: StaticString, isAboutServer: Bool = false) {
+  init(plain name: String, isAboutServer: Bool = false) {
     script = nil
     keyCount = 0
     self.isAboutServer = isAboutServer

@@ -6,30 +6,119 @@ import Glibc
 /// Use it through `withRedisServer`: an object that is not used any more may be released before its scope
 /// ends.
 public final class RedisServerProcess {
+  public enum Role: Sendable {
+    case server
+    /// A node of a Redis Cluster that has no slots yet.
+    case clusterNode
+    /// A sentinel that watches this primary under the name `main`.
+    case sentinel(of: UInt16)
+  }
+
   public private(set) var port: UInt16 = 0
+  private let role: Role
+  private let flags: [String]
+  private let password: String?
   private let directory: TemporaryDirectory
   private var pid: pid_t = 0
 
-  public init() throws {
+  /// - Parameters:
+  ///   - flags: of `redis-server`, beside those that it always gets.
+  ///   - password: of everybody who comes; nobody needs one if nil.
+  public init(_ role: Role = .server, _ flags: [String] = [], password: String? = nil) throws {
+    self.role = role
+    self.flags = flags
+    self.password = password
     directory = try TemporaryDirectory()
     // Another program may take the port between our looking and its binding.
     for _ in 0..<5 {
       port = try Self.freePort()
-      let output: Int32
-      (pid, output) = try ServerProcess.spawn(
-        [
-          "setpriv", "--pdeathsig", "KILL", "redis-server", "--port", "\(port)", "--bind", "127.0.0.1",
-          "--save", "", "--appendonly", "no", "--dir", directory.path, "--maxmemory-policy", "noeviction",
-          "--logfile", directory.path + "/log",
-        ], environment: [:], errors: directory.path + "/stderr")
-      close(output)
-      if waitUntilItListens() { return }
-      stop()
+      if try launch() { return }
     }
     throw TestFailure("redis-server does not start (scripts/packages test installs it)")
   }
 
-  deinit { stop() }
+  deinit { kill() }
+
+  // MARK: Life
+
+  /// Starts it again on the same port, without its data; what was said at its start holds again.
+  public func restart() throws {
+    kill()
+    guard try launch() else { throw TestFailure("redis-server does not start again") }
+  }
+
+  /// Ends it as a power cut of the process would.
+  public func kill() {
+    guard pid > 0 else { return }
+    Glibc.kill(pid, SIGKILL)
+    waitpid(pid, nil, 0)
+    pid = 0
+  }
+
+  /// It stands still, and its connections with it.
+  public func freeze() { if pid > 0 { Glibc.kill(pid, SIGSTOP) } }
+  public func thaw() { if pid > 0 { Glibc.kill(pid, SIGCONT) } }
+
+  /// Asks it by `redis-cli`, and gives what that prints, without the end of the line.
+  @discardableResult
+  public func ask(_ words: String...) throws -> String {
+    let run = try ServerProcess.execute(
+      ["redis-cli", "-p", "\(port)"] + (password.map { ["--no-auth-warning", "-a", $0] } ?? []) + words)
+    guard run.status == 0 else { throw TestFailure("redis-cli: \(run.output) \(run.errors)") }
+    return String(run.output.drop { $0.isNewline }.reversed().drop { $0.isNewline }.reversed())
+  }
+
+  /// Asks until the answer holds, or throws.
+  public func wait(_ words: String..., until holds: (String) -> Bool) throws {
+    let deadline = Deadline.usual
+    var last = ""
+    while !deadline.hasPassed {
+      let run = try ServerProcess.execute(
+        ["redis-cli", "-p", "\(port)"] + (password.map { ["--no-auth-warning", "-a", $0] } ?? []) + words)
+      last = run.output
+      if holds(last) { return }
+      usleep(20_000)
+    }
+    throw TestFailure("\(words) still says \(last)")
+  }
+
+  private func launch() throws -> Bool {
+    var command = ["setpriv", "--pdeathsig", "KILL", "redis-server"]
+    let settings = [
+      "--port", "\(port)", "--bind", "127.0.0.1", "--dir", directory.path, "--logfile",
+      directory.path + "/log",
+    ]
+    switch role {
+    case .sentinel(let primary):
+      // It writes what it learns into its configuration.
+      let path = directory.path + "/sentinel.conf"
+      guard let file = fopen(path, "w") else { throw TestFailure("no file for a sentinel") }
+      fputs(
+        """
+        sentinel monitor main 127.0.0.1 \(primary) 1
+        sentinel down-after-milliseconds main 500
+        sentinel failover-timeout main 3000
+
+        """, file)
+      fclose(file)
+      command += [path, "--sentinel"] + settings
+    case .server, .clusterNode:
+      command += settings + ["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"]
+    }
+    if case .clusterNode = role {
+      // The port above by 10,000, which is usual, may not be there.
+      command += ["--cluster-enabled", "yes", "--cluster-port", "\(try Self.freePort())"]
+      command += ["--cluster-node-timeout", "1000", "--cluster-config-file", directory.path + "/nodes"]
+    }
+    if let password { command += ["--requirepass", password, "--masterauth", password] }
+    let output: Int32
+    (pid, output) = try ServerProcess.spawn(
+      command + flags, environment: [:], errors: directory.path + "/stderr")
+    close(output)
+    if waitUntilItListens() { return true }
+    kill()
+    return false
+  }
 
   private func waitUntilItListens() -> Bool {
     let deadline = Deadline.usual
@@ -45,15 +134,8 @@ public final class RedisServerProcess {
     return false
   }
 
-  private func stop() {
-    guard pid > 0 else { return }
-    kill(pid, SIGKILL)
-    waitpid(pid, nil, 0)
-    pid = 0
-  }
-
   /// A port that nobody listened on a moment ago.
-  private static func freePort() throws -> UInt16 {
+  public static func freePort() throws -> UInt16 {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     defer { close(descriptor) }
     var address = sockaddr_in()
@@ -72,6 +154,12 @@ public final class RedisServerProcess {
 
 /// Runs `body` beside a Redis server that lives as long as it.
 public func withRedisServer<Result>(_ body: (RedisServerProcess) throws -> Result) throws -> Result {
-  let server = try RedisServerProcess()
-  return try withExtendedLifetime(server) { try body(server) }
+  try withRedisServers([try RedisServerProcess()]) { try body($0[0]) }
+}
+
+/// Runs `body` beside Redis servers that live as long as it.
+public func withRedisServers<Result>(
+  _ servers: [RedisServerProcess], _ body: ([RedisServerProcess]) throws -> Result
+) throws -> Result {
+  try withExtendedLifetime(servers) { try body(servers) }
 }

@@ -1,0 +1,174 @@
+import Chat
+import Redis
+import Support
+import Testing
+
+@testable import Server
+
+/// The pool beside a real Redis Cluster.
+@Suite(.serialized) struct RedisClusterTests {
+  private func register(_ number: Int) -> RedisCommand {
+    .registerSessions(
+      server: ServerEpoch(server: "s", epoch: 7),
+      [SessionEntry(session: SessionID(raw: 1), user: user(number), device: "d", helloAt: nil)])[0]
+  }
+
+  private func user(_ number: Int) -> [UInt8] { Array("user\(number)".utf8) }
+
+  /// Three primaries with a third of the slots each, and as many replicas as wanted, of the first ones.
+  private func withCluster(replicas: Int = 0, _ body: ([RedisServerProcess]) throws -> Void) throws {
+    try withRedisServers(try (0..<(3 + replicas)).map { _ in try RedisServerProcess(.clusterNode) }) {
+      nodes in
+      let busPorts = try nodes.map { try $0.busPort() }
+      for (number, node) in nodes.enumerated() where number > 0 {
+        try nodes[0].ask("CLUSTER", "MEET", "127.0.0.1", "\(node.port)", busPorts[number])
+      }
+      for (number, range) in [(0, 5_460), (5_461, 10_922), (10_923, 16_383)].enumerated() {
+        try nodes[number].ask("CLUSTER", "ADDSLOTSRANGE", "\(range.0)", "\(range.1)")
+      }
+      for node in nodes {
+        try node.wait("CLUSTER", "INFO") {
+          $0.contains("cluster_state:ok") && $0.contains("cluster_known_nodes:\(nodes.count)")
+        }
+      }
+      for number in 0..<replicas {
+        let id = try nodes[number].ask("CLUSTER", "MYID")
+        try nodes[3 + number].ask("CLUSTER", "REPLICATE", id)
+        try nodes[3 + number].wait("INFO", "replication") { $0.contains("master_link_status:up") }
+      }
+      try body(nodes)
+    }
+  }
+
+  @Test func eachCommandGoesToThePrimaryOfItsSlot() throws {
+    try withCluster { nodes in
+      let driver = try RedisPoolDriver("redis://127.0.0.1:1,127.0.0.1:\(nodes[1].port)")
+      try driver.waitUntilReady()
+      #expect(driver.pool.primaries == 3)
+      var names: Set<UInt64?> = []
+      for primary in 0..<3 { names.insert(try driver.directory(primary)) }
+      #expect(names.count == 3 && !names.contains(nil))
+      var used: Set<Int> = []
+      for number in 0..<50 {
+        used.insert(driver.pool.primary(of: register(number)))
+        #expect([SessionRegistered](reply: try #require(try driver.ask(register(number))))?.count == 1)
+      }
+      #expect(used == [0, 1, 2])
+      #expect(driver.pool.figures.redirections == 0)
+      #expect(driver.reconnected.isEmpty)
+    }
+  }
+
+  @Test func oneAddressOfAClusterIsEnough() throws {
+    try withCluster { nodes in
+      let driver = try RedisPoolDriver("127.0.0.1:\(nodes[2].port)")
+      try driver.pump("the whole cluster") { driver.pool.isReady && driver.pool.primaries == 3 }
+      for number in 0..<20 {
+        #expect([SessionRegistered](reply: try #require(try driver.ask(register(number))))?.count == 1)
+      }
+    }
+  }
+
+  @Test func aSlotThatMovesIsFollowed() throws {
+    try withCluster { nodes in
+      let driver = try RedisPoolDriver("redis://127.0.0.1:\(nodes[0].port)?cluster")
+      try driver.waitUntilReady()
+      // A user whose slot the first node has, and another one in the same slot.
+      let number = try #require((0..<100).first { register($0).slot! <= 5_460 })
+      let slot = "\(register(number).slot!)"
+      #expect(try driver.ask(register(number)) != nil)
+      let ids = try nodes.map { try $0.ask("CLUSTER", "MYID") }
+      try nodes[1].ask("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
+      try nodes[0].ask("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
+      // It is on its way and its key still here, ...
+      #expect([SessionRegistered](reply: try #require(try driver.ask(register(number))))?.count == 1)
+      // ... and there already.
+      let key = "fc:{u:user\(number)}:d"
+      try nodes[0].ask("MIGRATE", "127.0.0.1", "\(nodes[1].port)", key, "0", "5000")
+      let before = driver.pool.figures.redirections
+      #expect([SessionRegistered](reply: try #require(try driver.ask(register(number))))?.count == 1)
+      guard case .array(let fields) = try driver.ask(.sessions(ofUser: user(number))) else {
+        Issue.record("the sessions are not found")
+        return
+      }
+      #expect(fields.count == 2)
+      #expect(driver.pool.figures.redirections == before + 2)
+      // It has arrived.
+      for place in [1, 0, 2] { try nodes[place].ask("CLUSTER", "SETSLOT", slot, "NODE", ids[1]) }
+      #expect(try driver.ask(register(number)) == nil)
+      #expect([SessionRegistered](reply: try #require(try driver.ask(register(number))))?.count == 1)
+      #expect(driver.pool.figures.redirections == before + 3)
+      #expect(
+        driver.pool.primary(of: register(number))
+          == driver.pool.places.firstIndex { $0.host?.port == nodes[1].port })
+      #expect(driver.pool.isReady && driver.reconnected.isEmpty)
+    }
+  }
+
+  /// A script goes on to keys beside the one it is given: it must not be asked where only that one is.
+  @Test func aPartitionOnItsWayIsNoAnswer() throws {
+    try withCluster { nodes in
+      let driver = try RedisPoolDriver("redis://127.0.0.1:\(nodes[0].port)?cluster")
+      try driver.waitUntilReady()
+      let partition = try #require(
+        (0..<100).first { RedisCommand.query(ViewQuery(.member, partition: Int32($0))).slot! <= 5_460 })
+      let query = RedisCommand.query(ViewQuery(.member, partition: Int32(partition)))
+      #expect(try driver.ask(query) != nil)
+      let ids = try nodes.map { try $0.ask("CLUSTER", "MYID") }
+      try nodes[1].ask("CLUSTER", "SETSLOT", "\(query.slot!)", "IMPORTING", ids[0])
+      try nodes[0].ask("CLUSTER", "SETSLOT", "\(query.slot!)", "MIGRATING", ids[1])
+      #expect(try driver.ask(query) == nil)
+      for place in [1, 0, 2] { try nodes[place].ask("CLUSTER", "SETSLOT", "\(query.slot!)", "NODE", ids[1]) }
+      try driver.pump("an answer from where it is now") { try driver.ask(query) != nil }
+    }
+  }
+
+  @Test func aPrimaryThatDiesIsReplacedInItsPlace() throws {
+    try withCluster(replicas: 1) { nodes in
+      let driver = try RedisPoolDriver("redis://127.0.0.1:\(nodes[0].port),127.0.0.1:\(nodes[1].port)")
+      try driver.waitUntilReady()
+      let place = try #require(driver.pool.places.firstIndex { $0.host?.port == nodes[0].port })
+      let number = try #require((0..<100).first { driver.pool.primary(of: register($0)) == place })
+      let before = try driver.directory(place)
+      #expect(try driver.ask(register(number)) != nil)
+      nodes[0].kill()
+      try driver.pump("the replica in its place") {
+        driver.pool.isReady && driver.pool.places[place].host?.port == nodes[3].port
+      }
+      #expect(driver.pool.primaries == 3)
+      #expect(driver.reconnected == [place])
+      #expect(try driver.directory(place) != before)
+      #expect([SessionRegistered](reply: try driver.askUntilAnswered(register(number)))?.count == 1)
+    }
+  }
+
+  @Test func aPrimaryMoreOrLessIsTaken() throws {
+    try withCluster { nodes in
+      let driver = try RedisPoolDriver("redis://127.0.0.1:\(nodes[0].port)?cluster")
+      try driver.waitUntilReady()
+      // All that the third one has goes to the second one.
+      let id = try nodes[1].ask("CLUSTER", "MYID")
+      for node in [nodes[1], nodes[2], nodes[0]] {
+        try node.ask("CLUSTER", "DELSLOTSRANGE", "10923", "16383")
+      }
+      try nodes[1].ask("CLUSTER", "ADDSLOTSRANGE", "10923", "16383")
+      try nodes[1].ask("CLUSTER", "BUMPEPOCH")
+      try nodes[0].wait("CLUSTER", "SLOTS") { !$0.contains("\(nodes[2].port)") && $0.contains("16383") }
+      #expect(!id.isEmpty)
+      let number = try #require((0..<100).first { register($0).slot! >= 10_923 })
+      #expect([SessionRegistered](reply: try driver.askUntilAnswered(register(number)))?.count == 1)
+      try driver.pump("two primaries") { driver.pool.primaries == 2 && driver.pool.isReady }
+      for primary in 0..<2 { #expect(try driver.directory(primary) != nil) }
+      #expect(try driver.ask(.readDirectory, primary: 2) == nil)
+    }
+  }
+}
+
+extension RedisServerProcess {
+  fileprivate func busPort() throws -> String {
+    let row = try ask("CLUSTER", "NODES")
+    // <id> <ip>:<port>@<bus port>...
+    guard let match = row.firstMatch(of: /@(\d+)/) else { throw TestFailure("no bus port in \(row)") }
+    return String(match.1)
+  }
+}

@@ -1,0 +1,110 @@
+import Chat
+import Redis
+import Support
+import Testing
+
+@testable import Server
+
+/// Primaries that change: by sentinels, by hand, in a Redis Cluster.
+@Suite(.serialized) struct RedisFailoverTests {
+  private static let lease = LeaseHolder(epoch: 7, host: "h", boot: "b", process: 1)
+
+  private func take(_ server: String) -> RedisCommand {
+    .takeLease(server: server, Self.lease, replacing: nil)
+  }
+
+  /// A primary, a replica that follows it, and a sentinel that knows both.
+  private func withSentinel(
+    password: String? = nil,
+    _ body: (RedisServerProcess, RedisServerProcess, RedisServerProcess) throws -> Void
+  ) throws {
+    let primary = try RedisServerProcess(password: password)
+    let replica = try RedisServerProcess(
+      .server, ["--replicaof", "127.0.0.1 \(primary.port)"], password: password)
+    try replica.wait("INFO", "replication") { $0.contains("master_link_status:up") }
+    let sentinel = try RedisServerProcess(.sentinel(of: primary.port))
+    try withRedisServers([primary, replica, sentinel]) { _ in
+      if let password { try sentinel.ask("SENTINEL", "SET", "main", "auth-pass", password) }
+      try sentinel.wait("SENTINEL", "REPLICAS", "main") {
+        $0.contains("\(replica.port)") && !$0.contains("s_down")
+      }
+      try body(primary, replica, sentinel)
+    }
+  }
+
+  /// There, and back again: a primary that returns is another one, whatever it holds.
+  @Test func sentinelsAreAskedForThePrimaryEachTime() throws {
+    try withSentinel(password: "geheim") { primary, replica, sentinel in
+      let driver = try RedisPoolDriver("sentinel://:geheim@127.0.0.1:1,127.0.0.1:\(sentinel.port)/main")
+      try driver.waitUntilReady()
+      #expect(driver.pool.places[0].host?.port == primary.port)
+      var names = [try driver.directory()]
+      #expect(try driver.ask(take("s")) == .integer(1))
+      primary.kill()
+      try driver.pump("the replica as primary") { driver.reconnected == [0] && driver.pool.isReady }
+      #expect(driver.pool.places[0].host?.port == replica.port)
+      names.append(try driver.directory())
+      #expect(try driver.askUntilAnswered(take("t")) == .integer(1))
+      // It comes back as it was, believes to be the primary for a while, and is made a replica.
+      try primary.restart()
+      try primary.wait("INFO", "replication") { $0.contains("master_link_status:up") }
+      try sentinel.wait("SENTINEL", "REPLICAS", "main") {
+        $0.contains("\(primary.port)") && !$0.contains("down")
+      }
+      // One that was just failed over is left alone for a while.
+      try sentinel.wait("SENTINEL", "FAILOVER", "main") { $0.hasPrefix("OK") }
+      try driver.pump("the first one again") {
+        driver.pool.isReady && driver.pool.places[0].host?.port == primary.port
+      }
+      names.append(try driver.directory())
+      #expect(!names.contains(nil) && Set(names).count == 3)
+      #expect(try driver.askUntilAnswered(take("s")) == .integer(1))
+    }
+  }
+
+  @Test func aSentinelThatDoesNotKnowThePrimaryIsNoAnswer() throws {
+    try withSentinel { _, _, sentinel in
+      let driver = try RedisPoolDriver("sentinel://127.0.0.1:\(sentinel.port)/other")
+      try driver.pump("no answer") { driver.pool.lastFailure != nil }
+      #expect("\(driver.pool.lastFailure!.failure)".contains("does not know"))
+      #expect(try driver.ask(take("s")) == nil)
+    }
+  }
+
+  /// One address, behind which the primary changes to a replica that had not got the last writes, and back,
+  /// while the connection stands.
+  @Test func aFailoverToAReplicaThatLagsIsSeenByItsName() throws {
+    let first = try RedisServerProcess()
+    let second = try RedisServerProcess(.server, ["--replicaof", "127.0.0.1 \(first.port)"])
+    try withRedisServers([first, second]) { _ in
+      try second.wait("INFO", "replication") { $0.contains("master_link_status:up") }
+      let driver = try RedisPoolDriver("127.0.0.1:\(first.port)")
+      try driver.waitUntilReady()
+      #expect(try driver.ask(take("early")) == .integer(1))
+      try second.wait("EXISTS", "fc:{srv}:early") { $0.hasPrefix("1") }
+      let before = try driver.directory()
+      // Cut off, it does not get this one.
+      second.freeze()
+      #expect(try driver.ask(take("late")) == .integer(1))
+      // While it stands still, the link of the two is cut: what waits in it is lost.
+      try first.ask("CLIENT", "KILL", "TYPE", "replica")
+      try first.ask("CONFIG", "SET", "requirepass", "cut")
+      second.thaw()
+      try second.ask("REPLICAOF", "NO", "ONE")
+      try second.ask("DEL", "fc:{srv}:late")
+      // And back: the first one takes what the second one has.
+      _ = try? first.ask("AUTH", "cut")
+      let cli = ["redis-cli", "--no-auth-warning", "-a", "cut", "-p", "\(first.port)"]
+      _ = try ServerProcess.execute(cli + ["REPLICAOF", "127.0.0.1", "\(second.port)"])
+      try driver.pump("the end of the demoted one") { driver.pool.lastFailure != nil }
+      #expect(try driver.ask(.readLeases) == nil)
+      _ = try ServerProcess.execute(cli + ["CONFIG", "SET", "requirepass", ""])
+      try first.wait("INFO", "replication") { $0.contains("master_link_status:up") }
+      try first.ask("REPLICAOF", "NO", "ONE")
+      try driver.pump("a new connection") { driver.reconnected == [0] }
+      #expect(try driver.directory() != before)
+      let leases = LeasesRead(tag: 0, reply: try #require(try driver.ask(.readLeases)))
+      #expect(!leases.living.contains { $0.server == "late" })
+    }
+  }
+}
