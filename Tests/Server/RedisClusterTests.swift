@@ -10,7 +10,13 @@ import Testing
   private func register(_ number: Int) -> RedisCommand {
     .registerSessions(
       server: ServerEpoch(server: "s", epoch: 7),
-      [SessionEntry(session: SessionID(raw: 1), user: user(number), device: "d", helloAt: nil)])[0]
+      [SessionEntry(session: SessionID(raw: 1), user: user(number), device: Array("d".utf8), helloAt: nil)])[
+        0]
+  }
+
+  private static func query(_ partition: Int) -> RedisCommand {
+    .query(
+      ViewQuery(tag: 1, partition: Int32(partition), what: .member, chat: Array("room:r".utf8)))
   }
 
   private func user(_ number: Int) -> [UInt8] { Array("user\(number)".utf8) }
@@ -111,8 +117,8 @@ import Testing
       let driver = try RedisPoolDriver("redis://127.0.0.1:\(nodes[0].port)?cluster")
       try driver.waitUntilReady()
       let partition = try #require(
-        (0..<100).first { RedisCommand.query(ViewQuery(.member, partition: Int32($0))).slot! <= 5_460 })
-      let query = RedisCommand.query(ViewQuery(.member, partition: Int32(partition)))
+        (0..<100).first { Self.query($0).slot! <= 5_460 })
+      let query = Self.query(partition)
       #expect(try driver.ask(query) != nil)
       let ids = try nodes.map { try $0.ask("CLUSTER", "MYID") }
       try nodes[1].ask("CLUSTER", "SETSLOT", "\(query.slot!)", "IMPORTING", ids[0])

@@ -49,7 +49,7 @@ import Testing
       try primary.restart()
       try primary.wait("INFO", "replication") { $0.contains("master_link_status:up") }
       try sentinel.wait("SENTINEL", "REPLICAS", "main") {
-        $0.contains("\(primary.port)") && !$0.contains("down")
+        $0.contains("\(primary.port)") && !$0.contains("s_down")
       }
       // One that was just failed over is left alone for a while.
       try sentinel.wait("SENTINEL", "FAILOVER", "main") { $0.hasPrefix("OK") }
