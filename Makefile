@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build run test conformance kills sim bench lint format docs docs-html clean packages-run packages-test
+.PHONY: help build run test conformance kills sim chaos cluster bench lint format docs docs-html clean packages-run packages-test
 
 # Flags for `make run` and `make bench`: make run ARGS="--listen 127.0.0.1:9000"
 ARGS ?=
@@ -35,6 +35,11 @@ kills: build packages-test ## Kill the server 50 times under load and look for w
 sim: packages-test ## Run simulated clusters (SEEDS=1000; ARGS="--faults kill,freeze")
 	$(RELEASE) --product fastchat-sim
 	.build/release/fastchat-sim --seeds $(or $(SEEDS),1000) $(ARGS)
+
+chaos: build packages-test ## Real processes under real faults (SECONDS=60 SEED=n; ARGS="--faults kill,stop")
+	$(RELEASE) --product fastchat-chaos
+	.build/release/fastchat-chaos --program .build/release/fastchat --seconds $(or $(SECONDS),60) \
+	  $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: packages-test ## Run the benchmarks beside their floors (12 minutes; ARGS="--only echo")
 	Benchmarks/bench $(ARGS)

@@ -22,6 +22,7 @@ let package = Package(
     .executable(name: "fastchat", targets: ["CLI"]),
     .executable(name: "fastchat-load", targets: ["Load"]),
     .executable(name: "fastchat-sim", targets: ["SimulationProgram"]),
+    .executable(name: "fastchat-chaos", targets: ["ChaosProgram"]),
     .library(name: "FastChatClient", targets: ["Client"]),
   ],
   targets: [
@@ -138,6 +139,17 @@ let package = Package(
     .testTarget(
       name: "SimulationTests", dependencies: ["Chat", "JSON", "SimulatedRedis", "Simulation"],
       path: "Tests/Simulation/Tests", swiftSettings: strict),
+
+    // Real processes under real faults, and the judge of what their users were told.
+    .target(
+      name: "Chaos", dependencies: ["CRdkafka", "JSON", "Support"], path: "Tests/Chaos/Chaos",
+      swiftSettings: strict),
+    .executableTarget(
+      name: "ChaosProgram", dependencies: ["Chaos", "Support"], path: "Tests/Chaos/Program",
+      swiftSettings: strict),
+    .testTarget(
+      name: "ChaosTests", dependencies: ["Chaos", "Support"], path: "Tests/Chaos/Tests", swiftSettings: strict
+    ),
     .testTarget(name: "HouseTests", path: "Tests/House", swiftSettings: strict),
     .testTarget(
       name: "IntegrationTests", dependencies: ["Support", "JSON"], path: "Tests/Integration",

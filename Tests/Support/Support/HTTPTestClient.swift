@@ -14,9 +14,9 @@ public final class HTTPTestClient {
   private let port: UInt16
   private var buffer: [UInt8] = []
 
-  public init(port: UInt16, receiveBuffer: Int32? = nil) throws {
+  public init(port: UInt16, receiveBuffer: Int32? = nil, patience: Deadline = .usual) throws {
     self.port = port
-    socket = try TestSocket(port: port, receiveBuffer: receiveBuffer)
+    socket = try TestSocket(port: port, receiveBuffer: receiveBuffer, patience: patience)
   }
 
   /// One request on a connection of its own.

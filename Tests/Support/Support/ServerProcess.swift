@@ -221,7 +221,7 @@ public final class ServerProcess {
 
   /// Starts a program; its standard output can be read from the descriptor, its standard error is appended
   /// to a file.
-  static func spawn(
+  public static func spawn(
     _ command: [String], environment: [String: String], errors: String
   ) throws -> (pid_t, Int32) {
     try spawning.withLock { _ in

@@ -6,7 +6,9 @@ public final class TestSocket {
 
   /// - Parameter receiveBuffer: bytes asked of the kernel for the receiving side, so that a reader can be
   ///   slow without megabytes; the kernel's own choice if nil.
-  public init(port: UInt16, host: String = "127.0.0.1", receiveBuffer: Int32? = nil) throws {
+  public init(
+    port: UInt16, host: String = "127.0.0.1", receiveBuffer: Int32? = nil, patience: Deadline = .usual
+  ) throws {
     descriptor = socket(
       AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
     guard descriptor >= 0 else { throw TestFailure("socket: \(Self.reason)") }
@@ -25,7 +27,7 @@ public final class TestSocket {
       }
     }
     guard result == 0 || errno == EINPROGRESS else { throw failure("connect to \(port)") }
-    try wait(for: POLLOUT, .usual, "connect to \(port)")
+    try wait(for: POLLOUT, patience, "connect to \(port)")
     var error: Int32 = 0
     var length = socklen_t(MemoryLayout<Int32>.size)
     getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &length)

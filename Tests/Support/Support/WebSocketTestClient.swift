@@ -50,19 +50,20 @@ public final class WebSocketTestClient {
   /// - Parameters:
   ///   - headers: override or add; an empty value leaves the header out.
   ///   - behind: bytes sent in the same write as the request.
+  ///   - patience: until when the connection must stand and be upgraded.
   public init(
     port: UInt16, path: String = "/ws", headers: [String: String] = [:], behind: [UInt8] = [],
-    receiveBuffer: Int32? = nil
+    receiveBuffer: Int32? = nil, patience: Deadline = .usual
   ) throws {
     let key = Data((0..<16).map { _ in UInt8.random(in: 0...255) }).base64EncodedString()
     var all = Self.upgradeHeaders(key: key)
     all.merge(headers) { $1 }
     all = all.filter { !$0.value.isEmpty }
-    let http = try HTTPTestClient(port: port, receiveBuffer: receiveBuffer)
+    let http = try HTTPTestClient(port: port, receiveBuffer: receiveBuffer, patience: patience)
     socket = http.socket
     let request = HTTPTestClient.text(of: "GET", path, headers: all, port: port)
     try socket.send(Array(request.utf8) + behind)
-    let answer = try http.answer()
+    let answer = try http.answer(to: "GET", patience)
     guard answer.status == 101 else { throw UpgradeRefused(answer: answer) }
     let guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
     let accept = Data(sha1(Array((all["Sec-WebSocket-Key"]! + guid).utf8))).base64EncodedString()
