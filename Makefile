@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build run test conformance kills sim chaos cluster bench lint format docs docs-html clean packages-run packages-test
+.PHONY: help build run test conformance kills sim chaos cluster bench lint format docs docs-html clean packages-run packages-test packages-cluster
 
 # Flags for `make run` and `make bench`: make run ARGS="--listen 127.0.0.1:9000"
 ARGS ?=
@@ -22,6 +22,9 @@ build: packages-run ## Build the program at .build/release/fastchat
 
 run: build ## Build it and serve on http://127.0.0.1:8080, data in ./data
 	exec .build/release/fastchat serve $(ARGS)
+
+cluster: build packages-cluster ## Serve with Kafka, Redis, HAProxy and 3 instances here (INSTANCES=n; ARGS)
+	@exec scripts/cluster $(or $(INSTANCES),3) $(ARGS)
 
 test: packages-test ## Run all tests, the linter and the Autobahn cases
 	@scripts/test
@@ -64,6 +67,6 @@ docs-html: packages-run ## Make the pages of the client library at .build/docs/c
 clean: ## Remove what was built (not ./data)
 	rm -rf .build
 
-packages-run packages-test: packages-%:
+packages-run packages-test packages-cluster: packages-%:
 	@scripts/toolchain
 	@scripts/packages $*
