@@ -1,39 +1,35 @@
-import Chat
 import EventLoop
 import Glibc
 
 /// A server that serves: its threads, and the order in which they begin and end.
 ///
 /// ```
-/// begin:  store -> listeners -> shards -> reader -> "ready"
-/// end:    shards take no more -> reader -> store commits what waits, answers, closes
-///                             -> shards say goodbye
+/// begin:  backbone (store or router) -> listeners -> shards -> "ready"
+/// end:    shards take no more -> the backbone answers what waits -> shards say goodbye -> the rest
 /// ```
 /// So whatever was accepted is answered before its connection is told to go.
 final class RunningServer {
-  /// Milliseconds that the first commit is waited for.
+  /// Milliseconds that the first commit is waited for, or that the server finds its place in a cluster.
   private static let provingMilliseconds: Int64 = 2_000
+  private static let clusterProvingMilliseconds: Int64 = 10_000
 
   private let context: ServerContext
-  private let store: WorkerThread
-  private let reader: WorkerThread
+  private let shared: Shared
+  private let backbone: BackboneThreads
   private let shards: [WorkerThread]
 
   private init(
-    _ context: ServerContext, store: WorkerThread, reader: WorkerThread, shards: [WorkerThread]
+    _ context: ServerContext, _ shared: Shared, backbone: BackboneThreads, shards: [WorkerThread]
   ) {
     self.context = context
-    self.store = store
-    self.reader = reader
+    self.shared = shared
+    self.backbone = backbone
     self.shards = shards
   }
 
   // MARK: The beginning
 
   static func start(_ configuration: Configuration, descriptors: Int) throws(StartFailure) -> RunningServer {
-    guard configuration.cluster == nil else {
-      throw StartFailure("--kafka: a cluster is not built yet; leave it out to use the embedded store")
-    }
     let shardCount = configuration.shards > 0 ? configuration.shards : max(LoopThread.processors, 1)
     let bounds = Bounds(configuration, shards: shardCount, descriptors: descriptors)
     let report = BackendProbe.run()
@@ -45,32 +41,19 @@ final class RunningServer {
         "backend": backend.rawValue, "kernel": report.description,
         "connections": "\(bounds.connectionsMax)",
       ])
-    let metrics = Metrics(threads: shardCount + 1, backend: backend.rawValue)
-    let queue = StoreQueue(limitBytes: configuration.limits.appendBytes)
-    let ports = try starting { () throws(LoopError) in try makePorts(shardCount) }
-
-    let opened = Handoff<Result<StoreFacts, StartFailure>>()
-    let store = try WorkerThread("fc-store") {
-      StoreThread.serve(
-        configuration, queue: queue, ports: ports, metrics: metrics.block(shardCount), opened: opened)
-    }
+    let shared = Shared(
+      configuration, ports: try starting { () throws(LoopError) in try makePorts(shardCount) },
+      metrics: Metrics(threads: shardCount + 1, backend: backend.rawValue))
+    let backbone = try BackboneThreads.start(shared)
     do throws(StartFailure) {
-      let facts = try opened.wait().get()
       let sockets = try starting { () throws(LoopError) in
         try Listeners(configuration, shards: shardCount)
       }
-      let context = ServerContext(
-        configuration, bounds: bounds, store: facts, ports: ports, storeQueue: queue, metrics: metrics,
-        listeners: sockets)
-      let shards = try startShards(context)
-      let reader = try WorkerThread("fc-reader") {
-        ReaderThread.serve(facts.file, context.viewQueue, ports)
-      }
-      return RunningServer(context, store: store, reader: reader, shards: shards)
+      let context = ServerContext(shared, bounds: bounds, backbone: backbone.backbone, listeners: sockets)
+      return RunningServer(context, shared, backbone: backbone, shards: try startShards(context))
     } catch {
-      // The store is closed in order, so that the next start finds nothing to repair.
-      queue.close()
-      store.join()
+      backbone.answerAll(shared)
+      backbone.leave()
       throw error
     }
   }
@@ -113,23 +96,35 @@ final class RunningServer {
   var mainPort: UInt16 { context.listeners.mainPort }
 
   /// Says on standard output, and to the service manager, where the server listens: once it is ready, or,
-  /// where the disk takes nothing, without waiting any longer, since what is stored can be read.
-  func announce() {
-    if !context.proven.wait(until: Clock.tick() + RunningServer.provingMilliseconds) {
-      Log.warning("the store has not committed yet; the server is not ready")
-    }
+  /// where the disk or the brokers take nothing, without waiting any longer, since what is stored can be read.
+  /// - Throws: why it may not go on.
+  func announce() throws(StartFailure) {
     let configuration = context.configuration
+    let isCluster = configuration.cluster != nil
+    let patience = isCluster ? Self.clusterProvingMilliseconds : Self.provingMilliseconds
+    if !context.proven.wait(until: Clock.tick() + patience) {
+      if let failure = shared.failure { throw failure }
+      Log.warning(
+        isCluster
+          ? "the server has not found its place in the cluster yet; it is not ready"
+          : "the store has not committed yet; the server is not ready")
+    }
     let main = configuration.listen.description(port: context.listeners.mainPort)
     let admin = configuration.admin.description(port: context.listeners.adminPort)
     var line = "ready ws=\(main) admin=\(admin)\n"
     line.withUTF8 { _ = write(STDOUT_FILENO, $0.baseAddress, $0.count) }
     ServiceManager.tell(.ready)
-    Log.info("ready", ["ws": main, "admin": admin, "store": configuration.dataDirectory])
+    Log.info(
+      "ready",
+      ["ws": main, "admin": admin, "store": configuration.cluster?.brokers ?? configuration.dataDirectory])
   }
+
+  /// Why the server may not go on, if so.
+  var failure: StartFailure? { shared.failure }
 
   // MARK: The end
 
-  /// Ends the server in order. Takes as long as the disk needs for what was accepted.
+  /// Ends the server in order. Takes as long as the backbone needs for what was accepted.
   func end(quiesceMilliseconds: Int64) {
     ServiceManager.tell(.stopping)
     context.health.end()
@@ -137,11 +132,9 @@ final class RunningServer {
     if !context.quiesced.wait(until: Clock.tick() + quiesceMilliseconds) {
       Log.warning("a shard stands still; what it took and did not hand over stays unanswered")
     }
-    context.viewQueue.close()
-    reader.join()
-    context.storeQueue.close()
-    store.join()
+    backbone.answerAll(shared)
     for port in context.ports { port.advance(to: .leaving) }
     for shard in shards { shard.join() }
+    backbone.leave()
   }
 }

@@ -15,11 +15,17 @@ public enum ServerProgram {
     Log.level = configuration.logLevel
     do throws(StartFailure) {
       let server = try RunningServer.start(configuration, descriptors: Descriptors.raiseLimit())
-      server.announce()
+      do throws(StartFailure) {
+        try server.announce()
+      } catch {
+        server.end(quiesceMilliseconds: quiesceMilliseconds)
+        throw error
+      }
       let signal = Signals.wait()
       Log.info("draining", ["signal": signal == SIGTERM ? "SIGTERM" : "SIGINT"])
       exitAtNextSignal()
       server.end(quiesceMilliseconds: quiesceMilliseconds)
+      if let failure = server.failure { throw failure }
       Log.info("ended")
       return 0
     } catch {

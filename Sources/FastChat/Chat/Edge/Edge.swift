@@ -174,6 +174,9 @@ public final class Edge {
     !appends.isEmpty || !queries.isEmpty || !ephemerals.isEmpty || !reads.isEmpty
   }
 
+  /// Whether no partition is in doubt.
+  public var isSettled: Bool { partitions.allSatisfy { $0.doubt == .none } }
+
   /// What waits in this shard, and its bounds (I8): batches held in a doubt, requests of the session that has
   /// most, reads for catching up.
   public var occupancy: [(name: StaticString, value: Int, bound: Int)] {

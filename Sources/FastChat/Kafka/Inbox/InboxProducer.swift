@@ -88,6 +88,9 @@ public final class InboxProducer {
     InboxCodec.append(replaced: replaced.session, to: &target.record)
   }
 
+  /// Sends an empty record, so that whoever reads the inbox knows that it comes through.
+  public func ping(_ server: ServerEpoch) throws(KafkaError) { _ = try room(for: 0, of: server) }
+
   /// The target with a record that has room for so many bytes more; nil where it takes nothing.
   private func room(for bytes: Int, of server: ServerEpoch) throws(KafkaError) -> Target? {
     let place = try place(of: server)

@@ -8,15 +8,23 @@ import Synchronization
 ///   transaction that returned from COMMIT, the batch of that commit went through the mailbox of *every*
 ///   shard, and every shard's edge took it. It goes false when commits fail or hang, when a shard stands
 ///   still, and as soon as the server is asked to end. The record is a row of the store's own that no
-///   chat ever shows; a commit that carried messages counts as well.
+///   chat ever shows; a commit that carried messages counts as well. Of a server among others:
+///   a record went through its own inbox to every shard, the log acknowledged one (a probe, where nobody
+///   writes) within the last `logMilliseconds`, and its lease holds.
 final class Health: Sendable {
   static let turnMilliseconds: Int64 = 5_000
   static let batchMilliseconds: Int64 = 5_000
+  static let logMilliseconds: Int64 = 15_000
 
   private let pulses: [Pulse]
+  /// Until when the backbone is known to take records; for ever where batches prove it.
+  private let backboneHolds = Atomic<Int64>(.max)
   private let isEnding = Atomic<Bool>(false)
 
   init(pulses: [Pulse]) { self.pulses = pulses }
+
+  /// The backbone is known to work until then, a monotonic time in milliseconds.
+  func backboneHolds(until tick: Int64) { backboneHolds.store(tick, ordering: .relaxed) }
 
   /// The server was asked to end: it is ready no more, and as healthy as before.
   func end() { isEnding.store(true, ordering: .relaxed) }
@@ -27,6 +35,7 @@ final class Health: Sendable {
 
   func isReady(at tick: Int64) -> Bool {
     !isEnding.load(ordering: .relaxed) && isHealthy(at: tick)
+      && tick <= backboneHolds.load(ordering: .relaxed)
       && pulses.allSatisfy { tick - $0.batchTick <= Health.batchMilliseconds }
   }
 }

@@ -60,9 +60,13 @@ extension Shard {
     case .close(let session, let code, let retry, let reason):
       sayGoodbye(ConnectionID(session), code: CloseCode(rawValue: code), retry: retry, reason: reason)
     case .attach(let session): attach(session)
-    case .detach(let session): directory.detach(session, of: connections.device(inSlot: session.slot))
-    case .listen, .unlisten, .viewChanged, .askRegistration, .askLogEnd, .stop:
-      preconditionFailure("asked of a server that stands alone")
+    case .detach(let session): unregister(session)
+    case .listen(let start, let count): say(.listen(room: Array(edge.output(start: start, count: count))))
+    case .unlisten(let start, let count): say(.unlisten(room: Array(edge.output(start: start, count: count))))
+    case .viewChanged(let partition, let view): say(.viewChanged(partition: partition, view))
+    case .askRegistration: say(.askRegistration)
+    case .askLogEnd(let partition): say(.askLogEnd(partition: partition))
+    case .stop(let partition, let reason): say(.stop(partition: partition, reason))
     }
   }
 
@@ -91,18 +95,13 @@ extension Shard {
     return fanOut.send(event, delivery, to: id, loop)
   }
 
-  // MARK: The directory
+  // MARK: Attaching
 
   private func attach(_ session: SessionID) {
-    let device = DeviceKey(user: edge.user(of: session), device: edge.device(of: session))
-    connections.setDevice(device, inSlot: session.slot)
     let connection = connections.at(ConnectionID(session))
     greet(connection)
     connection.pointee.receiver.maxMessageBytes = limits.frameBytes
-    if let older = directory.attach(session, as: device), older != session {
-      ports[older.shard].post(replaced: older)
-    }
-    registered.append(session)
+    register(session)
   }
 }
 

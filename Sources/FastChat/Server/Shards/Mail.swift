@@ -10,6 +10,10 @@ enum Mail: Sendable {
   case ephemerals([Ephemeral])
   /// A newer session of the same device attached.
   case replaced(SessionID)
+  /// From the registrar of a server among others.
+  case word(ShardWord)
+  /// Where the log of a partition ends; nil where no broker said.
+  case logEnded(partition: Int32, Seq?)
 }
 
 /// The store's news of one commit for one shard: first what its own requests came to, then the batch, so

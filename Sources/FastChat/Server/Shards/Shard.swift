@@ -11,7 +11,7 @@ import WebSocket
 /// events         sockets -> the edge -> its actions
 /// mail           reports, then the batch that they belong to; the view's answers
 /// deadlines      ten times a second
-/// hand over      appends to the store, queries to the reader, typing to every shard: once
+/// hand over      records, questions, and words about sessions to the backbone; typing to every shard: once
 /// ```
 /// Made and used on its own thread. What a frame passes holds everything by `let` or unowned pointer, and
 /// counts no reference.
@@ -26,13 +26,12 @@ final class Shard {
   let loop: EventLoop
   let edge: Edge
   let limits: Limits
-  let directory: Directory
+  let backbone: Backbone
   let ports: [ShardPort]
   /// This shard's own, held beside the list: an element of a list is counted when it is used.
   private let port: ShardPort
   private let mailbox: Mailbox<Mail>
   private let pulse: Pulse
-  private let storeQueue: StoreQueue
   let metrics: MetricsBlock
   let compressor = Compressor()
   /// Where messages of sessions are gathered, and where those of connections without `welcome`.
@@ -47,6 +46,8 @@ final class Shard {
   /// What performing actions left to be told to the edge.
   var losses: [Loss] = []
   var registered: [SessionID] = []
+  /// What the router is to hear at the end of the turn.
+  var words: [RouterWord] = []
   var overfull: [ConnectionID] = []
   /// Connections that are to be read on, from what was kept.
   var resumed: [ConnectionID] = []
@@ -73,16 +74,15 @@ final class Shard {
     self.index = index
     self.server = server
     limits = server.configuration.limits
-    directory = server.directory
+    backbone = server.backbone
     ports = server.ports
     port = server.ports[index]
     mailbox = port.mailbox
     pulse = port.pulse
-    storeQueue = server.storeQueue
     metrics = server.metrics.block(index)
     outputMax = limits.outputBytes
     loop = try EventLoop(server.loopConfiguration)
-    edge = server.makeEdge(shard: index)
+    edge = backbone.makeEdge(server.configuration, shard: index)
     sessionPool = GatherPool(keeping: Bounds.pooledBytes, lending: server.bounds.gatheredBytes)
     newcomerPool = GatherPool(keeping: Bounds.pooledBytes, lending: server.bounds.newcomerBytes)
     connections = ConnectionTable(
@@ -115,7 +115,7 @@ final class Shard {
     let newStage = port.stage
 
     edge.beginTurn(
-      tick: loop.tick, wall: loop.wallTime, appendRoom: storeQueue.room / ports.count)
+      tick: loop.tick, wall: loop.wallTime, appendRoom: backbone.room / ports.count)
     settle()
     lookAtFilled()
     // After standing still: who was removed meanwhile is not authorised by what this shard remembers.
@@ -123,6 +123,7 @@ final class Shard {
     while let event = loop.next() { take(event) }
     // At the end also what was posted and is not announced yet.
     if hasMail || newStage != stage { takeMail() }
+    if !isProven { prove() }
     takeDeadlines()
     readOn()
     edge.endTurn()
@@ -173,6 +174,10 @@ final class Shard {
           settle()
         }
       case .replaced(let session): replaced(session)
+      case .word(let word): take(word)
+      case .logEnded(let partition, let end):
+        edge.logEnded(partition: partition, at: end)
+        settle()
       }
     }
     mail.removeAll(keepingCapacity: true)
@@ -196,13 +201,7 @@ final class Shard {
       edge.received(batch)
       settle()
     }
-    if news.provesStorage {
-      pulse.batch(at: loop.tick)
-      if !isProven {
-        isProven = true
-        server.proven.arrive(index)
-      }
-    }
+    if news.provesStorage { pulse.batch(at: loop.tick) }
     port.taken(bytes: news.bytes)
   }
 
@@ -221,36 +220,11 @@ final class Shard {
     reportFigures()
   }
 
-  // MARK: Handing over
-
-  private func handOver() {
-    guard edge.hasCollected else { return }
-    if !edge.appends.isEmpty || !edge.reads.isEmpty {
-      storeQueue.put(edge.appends.bytes, marks: edge.reads)
-      edge.appends.removeAll(keepingAtMost: 1 << 20)
-      edge.appendCount = 0
-      edge.reads.removeAll(keepingCapacity: true)
-    }
-    if !edge.queries.isEmpty { ask() }
-    if !edge.ephemerals.isEmpty {
-      for port in ports { port.post(edge.ephemerals) }
-      edge.ephemerals.removeAll()
-    }
-  }
-
-  /// Queries that the reader's queue does not take have failed: the edge hears so at once.
-  private func ask() {
-    let queries = edge.queries
-    edge.queries.removeAll(keepingCapacity: true)
-    let taken = server.viewQueue.put(queries, from: index)
-    for query in queries[taken...] {
-      var answer = ViewAnswer(
-        tag: query.tag, partition: query.partition, view: server.store.view, directory: directory.id,
-        applied: 0)
-      answer.hasFailed = true
-      edge.received(answer)
-      settle()
-    }
+  /// The first time that a batch has come and nothing is in doubt, this shard is as good as any.
+  private func prove() {
+    guard !isProven, pulse.batchTick > 0, edge.isSettled else { return }
+    isProven = true
+    server.proven.arrive(index)
   }
 
   // MARK: The end
@@ -274,9 +248,10 @@ final class Shard {
   private func leave() {
     edge.beginTurn(tick: loop.tick, wall: loop.wallTime, appendRoom: 0)
     settle()
-    edge.drain(spreadMilliseconds: ServerContext.drainSpreadMilliseconds, seed: server.epoch ^ UInt64(index))
+    edge.drain(spreadMilliseconds: ServerContext.drainSpreadMilliseconds, seed: backbone.epoch ^ UInt64(index))
     settle()
     sayGoodbyeToTheRest()
+    handOver()
     let end = loop.tick + Shard.leavingMilliseconds
     while loop.connectionCount > 0, loop.tick < end {
       loop.turn(waitAtMostMilliseconds: 50)

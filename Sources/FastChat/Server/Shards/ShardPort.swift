@@ -56,6 +56,11 @@ final class ShardPort: Sendable {
     if !mailbox.post(.replaced(session)) { overflowed { $0.replaced.append(session) } }
   }
 
+  /// The registrar's words are as many as what it was asked: a full mailbox takes them too.
+  func post(_ word: ShardWord) { mailbox.postAlways(.word(word)) }
+
+  func post(logEnd: Seq?, partition: Int32) { mailbox.postAlways(.logEnded(partition: partition, logEnd)) }
+
   private func post(_ mail: Mail, bytes: Int) -> Bool {
     let before = waitingBytes.wrappingAdd(bytes, ordering: .relaxed).oldValue
     if before == 0 || before + bytes <= ShardPort.mailBytesMax, mailbox.post(mail) { return true }

@@ -27,6 +27,7 @@ final class Gathering: @unchecked Sendable {
   private let monitor = Monitor()
   // Guarded by the monitor.
   private var missing: Set<Int>
+  private var isAbandoned = false
 
   init(of members: Range<Int>) { missing = Set(members) }
 
@@ -38,10 +39,20 @@ final class Gathering: @unchecked Sendable {
     }
   }
 
-  /// Waits until all have arrived, or until `deadline`, a monotonic time in milliseconds: false then.
+  /// Not all will arrive: nobody waits any more.
+  func abandon() {
+    monitor.locked {
+      isAbandoned = true
+      monitor.wake()
+    }
+  }
+
+  /// Waits until all have arrived, or until `deadline`, a monotonic time in milliseconds: false then, and
+  /// where it was abandoned.
   func wait(until deadline: Int64) -> Bool {
     monitor.locked {
       while !missing.isEmpty {
+        guard !isAbandoned else { return false }
         guard monitor.wait(until: deadline) else { return missing.isEmpty }
       }
       return true

@@ -7,6 +7,7 @@ struct StoreFacts: Sendable {
   let file: StoreFile
   let log: String
   let view: UInt64
+  let directory: UInt64
   let applied: Seq
 }
 
@@ -49,7 +50,9 @@ final class StoreThread {
     }
     opened.give(
       .success(
-        StoreFacts(file: store.file, log: store.logID, view: store.viewID, applied: store.applied)))
+        StoreFacts(
+          file: store.file, log: store.logID, view: store.viewID, directory: Store.directoryID,
+          applied: store.applied)))
     StoreThread(store, queue, ports, metrics).serve()
   }
 

@@ -1,0 +1,134 @@
+import Chat
+import EventLoop
+import Kafka
+
+/// The router's helper: a thread for calls that wait for a broker, one at a time, so that the router's loop
+/// never does (DESIGN section 6).
+final class BrokerHelper: @unchecked Sendable {
+  /// Jobs that wait at most; one beyond it has failed.
+  static let jobsMax = 1_024
+  /// Milliseconds after which it looks whether it was closed without being told; nothing depends on it.
+  private static let waitMilliseconds: Int64 = 60_000
+
+  struct Answered: Sendable {
+    let ticket: UInt64
+    let answer: BrokerAnswer
+  }
+
+  let answers: Mailbox<Answered>
+  private let monitor = Monitor()
+  // Guarded by the monitor.
+  private var jobs: [(ticket: UInt64, job: BrokerJob)] = []
+  private var isClosed = false
+
+  init() throws(LoopError) { answers = try Mailbox(capacity: Self.jobsMax) }
+
+  /// False where too many wait.
+  func submit(_ job: BrokerJob, ticket: UInt64) -> Bool {
+    monitor.locked {
+      guard jobs.count < Self.jobsMax else { return false }
+      jobs.append((ticket, job))
+      monitor.wake()
+      return true
+    }
+  }
+
+  /// No job is done any more but the one under way.
+  func close() {
+    monitor.locked {
+      isClosed = true
+      monitor.wake()
+    }
+  }
+
+  /// The body of the thread.
+  func serve(_ desk: BrokerDesk) {
+    while let (ticket, job) = next() { answers.postAlways(Answered(ticket: ticket, answer: desk.perform(job))) }
+  }
+
+  private func next() -> (UInt64, BrokerJob)? {
+    monitor.locked {
+      while jobs.isEmpty, !isClosed { _ = monitor.wait(until: Clock.tick() + Self.waitMilliseconds) }
+      return isClosed ? nil : jobs.removeFirst()
+    }
+  }
+}
+
+/// What the helper works with. Made on the router's thread, and the helper's alone from then on.
+final class BrokerDesk: @unchecked Sendable {
+  private let configuration: KafkaConfiguration
+  private let topics: Topics
+  private let watermarks: Watermarks
+  private let generation: Int64
+  private let partitions: Int32
+  private var stores: [String: StateStore] = [:]
+
+  init(
+    _ configuration: KafkaConfiguration, topics: Topics, watermarks: Watermarks, generation: Int64,
+    partitions: Int32
+  ) {
+    self.configuration = configuration
+    self.topics = topics
+    self.watermarks = watermarks
+    self.generation = generation
+    self.partitions = partitions
+  }
+
+  func perform(_ job: BrokerJob) -> BrokerAnswer {
+    do throws(KafkaError) {
+      return try answer(job)
+    } catch {
+      Log.warning("a broker did not do what was asked", ["reason": error.description])
+      return .failed
+    }
+  }
+
+  private func answer(_ job: BrokerJob) throws(KafkaError) -> BrokerAnswer {
+    switch job {
+    case .makeInbox(let server): try topics.ensure(.inbox(topics.names, server))
+    case .findInbox(let server): return .found(try topics.exists(topics.names.inbox(server)))
+    case .listInboxes: return .inboxes(try topics.inboxes())
+    case .deleteInbox(let server): try topics.delete(topics.names.inbox(server))
+    case .logEnd(let partition): return .seq(try watermarks.logEnd(partition))
+    case .oldestRecord(let partition): return .seq(try watermarks.logBeginning(partition))
+    case .firstRecord(let partition, let time):
+      if let first = try watermarks.firstRecords([partition], since: max(time, 0))[0] { return .seq(first) }
+      return .seq(try watermarks.logEnd(partition) + 1)
+    case .openState(let instance): try open(instance)
+    case .closeState(let instance): stores[instance] = nil
+    case .committed(let reference, let partition):
+      return .position(try reference.group.committed([partition])[0])
+    case .stateRange(let reference, let partition):
+      let committed = try reference.group.committed([partition])[0]
+      return .stateRange(committed: committed, end: try watermarks.stateEnd(partition))
+    case .commit(let instance, let commits, let reference): return commit(instance, commits, reference.group)
+    case .letGo: break
+    }
+    return .done
+  }
+
+  private func open(_ instance: String) throws(KafkaError) {
+    stores[instance] = nil
+    stores[instance] = try StateStore(
+      configuration, topics: topics.names, generation: generation, partitions: partitions, instance: instance)
+  }
+
+  /// A producer that somebody fenced, or that its broker gave up, is begun anew: whether this member still has
+  /// its place is said by the group, in whose name offsets are written.
+  private func commit(_ instance: String, _ commits: [StateCommit], _ group: RouterGroup) -> BrokerAnswer {
+    do throws(KafkaError) {
+      if stores[instance] == nil { try open(instance) }
+      try stores[instance]?.commit(commits, as: group.metadata())
+      return .done
+    } catch {
+      Log.warning(
+        "positions were not committed; it is tried again", ["instance": instance, "reason": error.description])
+      if error.cause == Self.replaced { return .fenced }
+      if error.code == .fenced || error.cause == Self.fatal { stores[instance] = nil }
+      return .failed
+    }
+  }
+
+  private static let replaced = "FENCED_INSTANCE_ID"
+  private static let fatal = "_FATAL"
+}

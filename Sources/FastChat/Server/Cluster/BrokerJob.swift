@@ -1,0 +1,47 @@
+import Chat
+import Kafka
+
+/// Something that waits for a broker, done on the helper's thread.
+enum BrokerJob: Sendable {
+  case makeInbox(ServerEpoch)
+  /// Answered by `found`.
+  case findInbox(ServerEpoch)
+  /// Answered by `inboxes`.
+  case listInboxes
+  case deleteInbox(ServerEpoch)
+  /// The seq of the last record of a partition; answered by `seq`.
+  case logEnd(Int32)
+  /// The seq of the oldest record of a partition; answered by `seq`.
+  case oldestRecord(Int32)
+  /// The seq of the first record that the log took then or later, or the one behind its end; answered by `seq`.
+  case firstRecord(Int32, since: WallTime)
+  /// Begins to write state under an instance id, and ends what a predecessor left open.
+  case openState(instance: String)
+  case closeState(instance: String)
+  /// Answered by `position`.
+  case committed(GroupReference, Int32)
+  /// Where the committed position and then the end of a partition's rows are; answered by `stateRange`.
+  case stateRange(GroupReference, Int32)
+  /// Rows and positions in one transaction; answered by `done`, `failed`, `fenced`.
+  case commit(instance: String, [StateCommit], GroupReference)
+  /// Lets a membership go, which waits for librdkafka's threads.
+  case letGo(GroupReference)
+}
+
+enum BrokerAnswer: Sendable {
+  case done
+  case found(Bool)
+  case inboxes([ServerEpoch])
+  case seq(Seq)
+  case position(Seq?)
+  case stateRange(committed: Seq?, end: Int64)
+  /// Nothing was done, or nobody knows.
+  case failed
+  /// Another one has this instance's place.
+  case fenced
+}
+
+/// A membership on its way to the helper: the two questions that it asks of it may be asked on any thread.
+struct GroupReference: @unchecked Sendable {
+  let group: RouterGroup
+}
