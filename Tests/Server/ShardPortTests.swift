@@ -5,12 +5,12 @@ import Testing
 @testable import Server
 
 @Suite struct ShardPortTests {
-  private func news(hintBytes: Int) -> CommitNews {
+  private func news(hintBytes: Int) -> LogNews {
     let hints = [UInt8](repeating: 0, count: hintBytes)
     let batch = hints.withUnsafeBytes {
       Batch(partition: 0, view: 1, directories: [1], since: 1, upto: 2, hints: $0)
     }
-    return CommitNews(appended: [], failed: [], verdicts: [], batch: batch, provesStorage: true)
+    return LogNews(appended: [], failed: [], verdicts: [], batch: batch, provesBackbone: true)
   }
 
   private func session(_ slot: Int) -> SessionID { SessionID(shard: 0, generation: 1, slot: slot) }

@@ -85,6 +85,8 @@ public final class Registrar {
   public internal(set) var leaseHeldUntil: Tick = .min
   /// Nothing is in doubt: lease, inbox and all entries stand.
   public var isStanding: Bool { phase == .standing }
+  /// Sessions are being taken out of the directory, or can be now.
+  public var hasRemovals: Bool { !requests.isEmpty || sessionRemovals.first.map { $0.notBefore <= tick } ?? false }
   /// Sessions and rooms in the tables.
   public var sessionCount: Int { sessions.count }
   public var roomCount: Int { rooms.count }

@@ -1,3 +1,4 @@
+import Chat
 import EventLoop
 
 /// The threads behind the shards: how they begin, and how they end.

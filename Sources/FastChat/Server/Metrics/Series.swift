@@ -6,6 +6,8 @@ enum Counter: Int, CaseIterable, Sendable {
   case messagesAccepted, messagesDelivered
   case doubts, mailboxOverflows
   case storedBatches, storedRecords, storeFailures
+  case appliedRecords, batchesSent, foreignRecords, redisCommands, redisUnanswered
+  case ownedPartitions, stoppedPartitions, logLagRecords, viewLagMilliseconds, appendWaitingBytes
 
   /// The series' name, what it counts, and whether it can fall.
   var series: (name: StaticString, help: StaticString, isGauge: Bool) {
@@ -37,7 +39,27 @@ enum Counter: Int, CaseIterable, Sendable {
     case .storedBatches: ("fastchat_store_batches_total", "Transactions that the store committed.", false)
     case .storedRecords: ("fastchat_store_records_total", "Records that the store committed.", false)
     case .storeFailures:
-      ("fastchat_store_failures_total", "Transactions that the store could not commit.", false)
+      ("fastchat_store_failures_total", "Transactions or records that the store did not take.", false)
+    case .appliedRecords:
+      ("fastchat_applied_records_total", "Records of the log that owners here applied to the view.", false)
+    case .batchesSent: ("fastchat_inbox_batches_total", "Batches that owners here sent to inboxes.", false)
+    case .foreignRecords:
+      ("fastchat_foreign_records_total", "Records of the log that are not FastChat's, passed by.", false)
+    case .redisCommands: ("fastchat_redis_commands_total", "Commands sent to Redis.", false)
+    case .redisUnanswered:
+      ("fastchat_redis_unanswered_total", "Commands of which nobody knows what became of them.", false)
+    case .ownedPartitions: ("fastchat_owned_partitions", "Partitions of the log that are applied here.", true)
+    case .stoppedPartitions:
+      ("fastchat_stopped_partitions", "Partitions that wait for an operator: the log lost records.", true)
+    case .logLagRecords:
+      ("fastchat_log_lag_records", "Records of the owned partitions that are not applied yet.", true)
+    case .viewLagMilliseconds:
+      (
+        "fastchat_view_lag_milliseconds",
+        "Age of the last record read of the partition that is furthest behind, 0 where none is.", true
+      )
+    case .appendWaitingBytes:
+      ("fastchat_append_waiting_bytes", "Bytes of records that the log's producer had no room for yet.", true)
     }
   }
 }
@@ -45,11 +67,17 @@ enum Counter: Int, CaseIterable, Sendable {
 /// What a server measures the distribution of.
 enum Measure: Int, CaseIterable, Sendable {
   case turn, commit
+  case append, apply, lookUp, inboxDispatch, registration
 
   var series: (name: StaticString, help: StaticString) {
     switch self {
     case .turn: ("fastchat_turn_seconds", "Work of one turn of an event loop, without its waiting.")
     case .commit: ("fastchat_store_commit_seconds", "From the beginning to the end of a store transaction.")
+    case .append: ("fastchat_append_seconds", "From handing a record to the log to its acknowledgement.")
+    case .apply: ("fastchat_apply_seconds", "One batch of records into the view, with its answer.")
+    case .lookUp: ("fastchat_lookup_seconds", "Who listens to a batch and who is alive, asked and answered.")
+    case .inboxDispatch: ("fastchat_inbox_dispatch_seconds", "Handing what came through the inbox to shards.")
+    case .registration: ("fastchat_registration_seconds", "Sessions into the directory, with the answer.")
     }
   }
 }

@@ -2,8 +2,8 @@ import Chat
 
 /// A word to a shard from another thread.
 enum Mail: Sendable {
-  /// What one commit of the store came to, as far as this shard is concerned.
-  case commit(CommitNews)
+  /// What became of records, as far as this shard is concerned.
+  case news(LogNews)
   /// The view's answer to a query of this shard.
   case answer(AnswerNews)
   /// What is told to whoever listens now. From a shard (typing) or from the store (read positions).
@@ -16,25 +16,27 @@ enum Mail: Sendable {
   case logEnded(partition: Int32, Seq?)
 }
 
-/// The store's news of one commit for one shard: first what its own requests came to, then the batch, so
-/// that a sender has its `ack` before anybody has the message.
-final class CommitNews: Sendable {
+/// What became of records, for one shard: first what its own requests came to, then the batch, so that a
+/// sender has its `ack` before anybody has the message. Of a store, one commit's; in a cluster reports,
+/// batches and verdicts come by themselves.
+final class LogNews: Sendable {
   let appended: [Appended]
   let failed: [Failed]
   let verdicts: [Verdict]
   /// The same object for all shards; nil where nothing was applied.
   let batch: Batch?
-  /// The commit went to the disk.
-  let provesStorage: Bool
+  /// It shows that the backbone takes records and that words from it arrive.
+  let provesBackbone: Bool
 
   init(
-    appended: [Appended], failed: [Failed], verdicts: [Verdict], batch: Batch?, provesStorage: Bool
+    appended: [Appended] = [], failed: [Failed] = [], verdicts: [Verdict] = [], batch: Batch? = nil,
+    provesBackbone: Bool = false
   ) {
     self.appended = appended
     self.failed = failed
     self.verdicts = verdicts
     self.batch = batch
-    self.provesStorage = provesStorage
+    self.provesBackbone = provesBackbone
   }
 
   /// Bytes that it holds on to, for the bound on what waits for a shard.

@@ -1,5 +1,6 @@
 import Chat
 import EventLoop
+import JSON
 
 /// What a shard has for its backbone, once a turn, and what both kinds of backbone do differently.
 extension Shard {

@@ -163,7 +163,7 @@ final class Shard {
     mailbox.drain(into: &mail)
     for i in 0..<mail.count {
       switch mail[i] {
-      case .commit(let news): take(news)
+      case .news(let news): take(news)
       case .answer(let news):
         edge.received(news.answer)
         settle()
@@ -183,7 +183,7 @@ final class Shard {
     mail.removeAll(keepingCapacity: true)
   }
 
-  private func take(_ news: CommitNews) {
+  private func take(_ news: LogNews) {
     for report in news.appended {
       edge.appended(report)
       settle()
@@ -201,7 +201,7 @@ final class Shard {
       edge.received(batch)
       settle()
     }
-    if news.provesStorage { pulse.batch(at: loop.tick) }
+    if news.provesBackbone { pulse.batch(at: loop.tick) }
     port.taken(bytes: news.bytes)
   }
 

@@ -39,8 +39,8 @@ final class ShardPort: Sendable {
 
   // MARK: From any thread
 
-  func post(_ news: CommitNews) {
-    if !post(.commit(news), bytes: news.bytes) { overflowed { $0.isDoubt = true } }
+  func post(_ news: LogNews) {
+    if !post(.news(news), bytes: news.bytes) { overflowed { $0.isDoubt = true } }
   }
 
   func post(_ news: AnswerNews) {

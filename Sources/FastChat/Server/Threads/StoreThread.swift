@@ -110,11 +110,11 @@ final class StoreThread {
     metrics.add(store.isHealthy ? .storedBatches : .storeFailures)
     if store.isHealthy { lastCommit = Clock.tick() }
     for (shard, port) in ports.enumerated() {
-      let news = CommitNews(
+      let news = LogNews(
         appended: own(result.appended, shard) { $0.origin },
         failed: own(result.failed, shard) { $0.origin },
         verdicts: own(result.verdicts, shard) { $0.origin }, batch: batch,
-        provesStorage: store.isHealthy)
+        provesBackbone: store.isHealthy)
       port.post(news)
       if !result.ephemerals.isEmpty { port.post(result.ephemerals) }
     }

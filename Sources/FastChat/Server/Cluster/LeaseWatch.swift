@@ -1,0 +1,96 @@
+import Chat
+import Kafka
+import Redis
+
+/// Looks at the leases of all servers each second: whom this one stands in for, whose inboxes nobody reads any
+/// more, and who is alive.
+final class LeaseWatch {
+  /// Milliseconds between two looks at the inboxes that there are.
+  private static let collectMilliseconds: Tick = 60_000
+
+  private unowned let router: Router
+  private let standIns: StandIns
+  private let collector = Collector()
+  private var lastCollection: Tick = 0
+  /// Who held a lease when it was last read.
+  private(set) var living: Set<ServerEpoch> = []
+
+  init(_ router: Router) {
+    self.router = router
+    standIns = StandIns(server: router.serverID)
+  }
+
+  func tick() {
+    standIns.tick(router.tick)
+    perform()
+  }
+
+  func leaseIs(epoch: Epoch, heldUntil tick: Tick) {
+    if tick > router.tick {
+      standIns.leaseHolds(epoch: epoch, until: tick)
+    } else {
+      standIns.leaseLapsed()
+    }
+    perform()
+  }
+
+  func fenced(server: String) {
+    standIns.fenced(server: server)
+    perform()
+  }
+
+  /// Each second.
+  func readLeases() {
+    router.redis.send(.readLeases) { [unowned self] reply in
+      var read = LeasesRead(tag: 0)
+      if let reply { read = LeasesRead(tag: 0, reply: reply) } else { read.hasFailed = true }
+      standIns.leasesRead(read, tick: router.tick)
+      collector.leasesRead(read, tick: router.tick)
+      if !read.hasFailed { take(Set(read.living)) }
+      perform()
+    }
+    if router.tick - lastCollection >= Self.collectMilliseconds { collect() }
+  }
+
+  private func take(_ now: Set<ServerEpoch>) {
+    for gone in living.subtracting(now) { router.links.inboxes.forget(gone) }
+    living = now
+  }
+
+  // MARK: Standing in
+
+  private func perform() {
+    while !standIns.actions.isEmpty {
+      let actions = standIns.actions
+      standIns.actionsPerformed()
+      for action in actions { perform(action) }
+    }
+  }
+
+  private func perform(_ action: StandInAction) {
+    switch action {
+    case .takeLock(let tag, let server, let holder):
+      router.redis.send(.takeLock(server: server, holder: holder)) { [unowned self] reply in
+        let answer = reply.map { LeaseAnswer(reply: $0) } ?? .unknown
+        standIns.lockAnswered(tag, isHeld: answer == .unknown ? nil : answer == .held)
+        perform()
+      }
+    case .dropLock(let server, let holder): router.redis.send(.dropLock(server: server, holder: holder)) { _ in }
+    case .join(let server): router.group.standIn(for: server)
+    case .leave(let server): router.group.leave(server)
+    }
+  }
+
+  // MARK: Inboxes of the dead
+
+  private func collect() {
+    lastCollection = router.tick
+    router.broker(.listInboxes) { [unowned self] answer in
+      guard case .inboxes(let inboxes) = answer else { return }
+      for inbox in collector.inboxesListed(inboxes, tick: router.tick) {
+        Log.info("an inbox of a server that is gone is deleted", ["topic": router.links.names.inbox(inbox)])
+        router.broker(.deleteInbox(inbox)) { _ in }
+      }
+    }
+  }
+}
