@@ -144,7 +144,9 @@ extension Edge {
       let entry = membership(of: user, in: chat)
       catchUp(chat, sessionsOf: user, partition: p, row.seq, from: entry == nil ? row.seq - 1 : 0)
       // Where all of the user's sessions stand beyond a removal, none of them reads it.
-      if row.role == .none, let entry, memberships[entry].pointee.joined <= row.seq { removeMembership(entry) }
+      if row.role == .none, let entry, memberships[entry].pointee.joined <= row.seq {
+        removeMembership(entry)
+      }
     }
   }
 

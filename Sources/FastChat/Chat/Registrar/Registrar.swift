@@ -86,7 +86,9 @@ public final class Registrar {
   /// Nothing is in doubt: lease, inbox and all entries stand.
   public var isStanding: Bool { phase == .standing }
   /// Sessions are being taken out of the directory, or can be now.
-  public var hasRemovals: Bool { !requests.isEmpty || sessionRemovals.first.map { $0.notBefore <= tick } ?? false }
+  public var hasRemovals: Bool {
+    !requests.isEmpty || sessionRemovals.first.map { $0.notBefore <= tick } ?? false
+  }
   /// Sessions and rooms in the tables.
   public var sessionCount: Int { sessions.count }
   public var roomCount: Int { rooms.count }

@@ -43,7 +43,9 @@ final class BrokerHelper: @unchecked Sendable {
 
   /// The body of the thread.
   func serve(_ desk: BrokerDesk) {
-    while let (ticket, job) = next() { answers.postAlways(Answered(ticket: ticket, answer: desk.perform(job))) }
+    while let (ticket, job) = next() {
+      answers.postAlways(Answered(ticket: ticket, answer: desk.perform(job)))
+    }
   }
 
   private func next() -> (UInt64, BrokerJob)? {
@@ -122,7 +124,8 @@ final class BrokerDesk: @unchecked Sendable {
       return .done
     } catch {
       Log.warning(
-        "positions were not committed; it is tried again", ["instance": instance, "reason": error.description])
+        "positions were not committed; it is tried again",
+        ["instance": instance, "reason": error.description])
       if error.cause == Self.replaced { return .fenced }
       if error.code == .fenced || error.cause == Self.fatal { stores[instance] = nil }
       return .failed

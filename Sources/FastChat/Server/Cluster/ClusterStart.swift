@@ -40,7 +40,9 @@ struct ClusterStart {
         .state(names, partitions: partitions), .reads(names, partitions: partitions),
       ]
       for plan in plans {
-        for finding in try topics.ensure(plan) { Log.warning("a topic is not as planned", ["what": "\(finding)"]) }
+        for finding in try topics.ensure(plan) {
+          Log.warning("a topic is not as planned", ["what": "\(finding)"])
+        }
       }
       let candidate = Self.randomID()
       logID = try LogIdentity.establish(

@@ -15,7 +15,9 @@ struct HostIdentity {
     gethostname(&name, name.count - 1)
     var link = [CChar](repeating: 0, count: 64)
     let length = readlink("/proc/self/ns/pid", &link, link.count - 1)
-    let digits = link.prefix(max(length, 0)).map { UInt8(bitPattern: $0) }.filter { (0x30...0x39).contains($0) }
+    let digits = link.prefix(max(length, 0)).map { UInt8(bitPattern: $0) }.filter {
+      (0x30...0x39).contains($0)
+    }
     host =
       String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self) + "/"
       + String(decoding: digits, as: UTF8.self)
@@ -37,6 +39,7 @@ struct HostIdentity {
   /// us.
   func isGone(_ holder: LeaseHolder) -> Bool {
     guard holder.host == host, holder.boot == boot else { return false }
-    return holder.process == process || kill(pid_t(truncatingIfNeeded: holder.process), 0) != 0 && errno == ESRCH
+    return holder.process == process
+      || kill(pid_t(truncatingIfNeeded: holder.process), 0) != 0 && errno == ESRCH
   }
 }

@@ -75,7 +75,8 @@ final class LeaseWatch {
         standIns.lockAnswered(tag, isHeld: answer == .unknown ? nil : answer == .held)
         perform()
       }
-    case .dropLock(let server, let holder): router.redis.send(.dropLock(server: server, holder: holder)) { _ in }
+    case .dropLock(let server, let holder):
+      router.redis.send(.dropLock(server: server, holder: holder)) { _ in }
     case .join(let server): router.group.standIn(for: server)
     case .leave(let server): router.group.leave(server)
     }

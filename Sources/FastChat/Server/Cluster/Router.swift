@@ -159,9 +159,11 @@ final class Router {
     lastChores = tick
     group.beat()
     watch.readLeases()
-    if registrar.isStanding { attempt("asking the own inbox") { () throws(KafkaError) in
-      try links.inboxes.ping(ServerEpoch(server: serverID, epoch: epoch))
-    } }
+    if registrar.isStanding {
+      attempt("asking the own inbox") { () throws(KafkaError) in
+        try links.inboxes.ping(ServerEpoch(server: serverID, epoch: epoch))
+      }
+    }
     links.probe(self)
     let logHolds = (links.producer.acknowledgedAt ?? .min / 2) + Health.logMilliseconds
     shared.health.backboneHolds(until: min(registrar.leaseHeldUntil, logHolds))

@@ -10,7 +10,8 @@ enum RouterThread {
     do throws(StartFailure) {
       let start = try ClusterStart(
         cluster, serverID: shared.configuration.serverID, limits: shared.configuration.limits)
-      let loop = try starting { () throws(LoopError) in try EventLoop(loopConfiguration(shared.configuration)) }
+      let loop = try starting { () throws(LoopError) in try EventLoop(loopConfiguration(shared.configuration))
+      }
       let redis = try RedisStart.connect(cluster, serverID: shared.configuration.serverID, loop: loop)
       let helper = try starting { () throws(LoopError) in try BrokerHelper() }
       let desk = try start.makeDesk()

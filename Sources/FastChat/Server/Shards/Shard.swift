@@ -248,7 +248,8 @@ final class Shard {
   private func leave() {
     edge.beginTurn(tick: loop.tick, wall: loop.wallTime, appendRoom: 0)
     settle()
-    edge.drain(spreadMilliseconds: ServerContext.drainSpreadMilliseconds, seed: backbone.epoch ^ UInt64(index))
+    edge.drain(
+      spreadMilliseconds: ServerContext.drainSpreadMilliseconds, seed: backbone.epoch ^ UInt64(index))
     settle()
     sayGoodbyeToTheRest()
     handOver()
