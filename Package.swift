@@ -153,6 +153,7 @@ let package = Package(
     .testTarget(name: "HouseTests", path: "Tests/House", swiftSettings: strict),
     .testTarget(
       name: "IntegrationTests", dependencies: ["Support", "JSON"], path: "Tests/Integration",
+      exclude: ["Browser/ledger.js"],
       swiftSettings: strict),
   ]
 )

@@ -72,7 +72,7 @@ async function signIn(user, withToken, except) {
   byId("app").hidden = false;
   byId("me").textContent = user;
   showAvatar(byId("me-avatar"), user);
-  conversation = new Conversation(model, { leave, showMembers, confirm });
+  conversation = new Conversation(model, { leave, showMembers });
   route();
   later();
 }
@@ -89,7 +89,7 @@ function leavePage(error) {
 
 async function signOut() {
   const unsent = model.unsent().length;
-  if (unsent > 0 && !(await confirm("Sign out?", `${messages(unsent)} not sent yet, and will be thrown away.`, "Sign out"))) return;
+  if (unsent > 0 && !(await confirm("Sign out?", `${messages(unsent)} not sent yet, and will be thrown away.`, "Sign out", true))) return;
   const leaving = model.signOut().catch(() => {});
   model = null;
   await leaving;
@@ -113,12 +113,13 @@ function route() {
   const chat = mine ? model.chat(id) : null;
   byId("app").dataset.view = chat ? "chat" : "list";
   conversation.open(chat);
-  if (chat && matchMedia("(hover: hover)").matches) conversation.focus();
+  if (chat) byId("search").value = "";
+  // A keyboard on the screen would cover half of what is to be read.
+  if (chat && !matchMedia("(pointer: coarse)").matches) conversation.focus();
   later();
 }
 
 function openChat(chat) {
-  byId("search").value = "";
   const address = `#${encodeURIComponent(chat.id)}`;
   if (location.hash === address) route();
   else location.hash = address;
@@ -161,6 +162,7 @@ function chatLink(chat, { text, isTyping, count, more, when, isOpen }) {
     make("span", { className: "when" }, when),
     make("span", { className: isTyping ? "last typing" : "last", dir: "auto" }, text),
   );
+  row.classList.toggle("unread", count > 0);
   if (count > 0) {
     const badge = make("span", { className: "badge" }, `${count}${more ? "+" : ""}`);
     badge.append(make("span", { className: "unseen" }, more ? " or more unread" : " unread"));
@@ -223,19 +225,17 @@ async function enter(room) {
 }
 
 async function makeRoom(room) {
-  const isPrivate = make("input", { type: "checkbox", id: "room-private" });
-  const choice = make("label", { className: "choice" }, isPrivate, make("span", {}, "Private: only who is invited gets in"));
-  const words = make("p", {}, "There is no public room of that name yet. Anybody can join it, unless you make it private.");
-  if (!(await confirm(`Make room #${room.slice(5)}?`, make("div", { className: "stack" }, words, choice), "Make it"))) return;
+  const words = "There is no public room of that name yet. Anybody can join it.";
+  if (!(await confirm(`Make room #${room.slice(5)}?`, words, "Make room"))) return;
   try {
-    openChat(await model.create(room, !isPrivate.checked));
+    openChat(await model.create(room));
   } catch (error) {
-    tell("That did not work", error.code === "exists" ? "There is a private room of that name. Somebody in it has to invite you." : error.text);
+    tell("That did not work", error.code === "exists" ? "There is a private room of that name." : error.text);
   }
 }
 
 async function leave(chat) {
-  if (!(await confirm(`Leave #${chat.title}?`, "You can join a public room again; into a private one somebody has to invite you.", "Leave"))) return;
+  if (!(await confirm(`Leave #${chat.title}?`, "It is a public room: you can join again.", "Leave", true))) return;
   try {
     await model.leave(chat);
     if (conversation?.chat === chat) location.hash = "";
@@ -244,64 +244,35 @@ async function leave(chat) {
   }
 }
 
-/** Who is in a room; its admins add and remove people here. */
 async function showMembers(chat) {
   try {
     const { members, more } = await model.members(chat);
-    const mine = members.find(({ user }) => user === model.user)?.role;
-    const isAdmin = mine === "owner" || mine === "admin";
-    const again = (action) => async () => {
-      try {
-        await action();
-        showMembers(chat);
-      } catch (error) {
-        tell("That did not work", error.text);
-      }
-    };
     const rows = members.map(({ user, role }) => {
-      const row = make("li", {}, avatar(user), make("span", { className: "name" }, user), make("span", { className: "hint" }, role));
-      if (isAdmin && user !== model.user) {
-        const remove = make("button", { type: "button", className: "quiet" }, "Remove");
-        remove.setAttribute("aria-label", `Remove ${user}`);
-        remove.onclick = again(() => model.remove(chat, user));
-        row.append(remove);
-      }
-      return row;
+      const name = make("span", { className: "name" }, user === model.user ? `${user} (you)` : user);
+      return make("li", {}, avatar(user), name, role === "member" ? null : make("span", { className: "role" }, role));
     });
     if (more) rows.push(make("li", { className: "hint" }, "and more"));
-    const body = make("div", { className: "stack" }, make("ul", { className: "members" }, ...rows));
-    if (isAdmin) body.prepend(inviteField((user) => again(() => model.invite(chat, user, "member"))()));
-    tell(`Members of #${chat.title}`, body);
+    tell(`Members of #${chat.title}`, make("ul", { className: "members" }, ...rows));
   } catch (error) {
     tell("That did not work", error.text);
   }
 }
 
-function inviteField(invite) {
-  const field = make("input", { id: "invite", type: "text", placeholder: "Name", autocapitalize: "none", autocomplete: "off", spellcheck: false });
-  field.setAttribute("aria-label", "Name of who is added");
-  const button = make("button", { type: "button", className: "quiet", id: "invite-yes" }, "Add");
-  button.onclick = () => isName(field.value.trim()) && invite(field.value.trim());
-  field.onkeydown = (event) => {
-    if (event.key !== "Enter") return;
-    event.preventDefault();
-    button.click();
-  };
-  return make("div", { className: "invite" }, field, button);
-}
-
 // MARK: Questions
 
 /** Asks; resolves to whether the answer was yes. */
-function confirm(title, body, yes) {
+function confirm(title, body, yes, isDanger) {
   const dialog = byId("dialog");
   byId("dialog-title").textContent = title;
   byId("dialog-body").replaceChildren(body);
   byId("dialog-yes").textContent = yes ?? "";
   byId("dialog-yes").hidden = !yes;
   byId("dialog-no").textContent = yes ? "Cancel" : "Close";
+  byId("dialog-yes").classList.toggle("danger", Boolean(isDanger));
   dialog.returnValue = "";
   dialog.showModal();
+  // Enter takes what does no harm.
+  if (yes && !isDanger) byId("dialog-yes").focus();
   return new Promise((resolve) => {
     dialog.onclose = () => resolve(dialog.returnValue === "yes");
   });

@@ -19,7 +19,6 @@ export class Conversation {
   chat = null;
 
   #model;
-  #ask;
   /** The line "New" stands above the first message of others beyond this seq. */
   #newAbove = 0;
   #typingSaid = 0;
@@ -29,10 +28,8 @@ export class Conversation {
   #text = byId("text");
   #pinned = true;
 
-  /** `ask` has what the page does around it: `leave(chat)`, `showMembers(chat)`, `confirm(title, body, yes)`. */
-  constructor(model, ask) {
+  constructor(model, { leave, showMembers }) {
     this.#model = model;
-    this.#ask = ask;
     const signal = (this.ended = new AbortController()).signal;
     const on = (element, type, action) => element.addEventListener(type, action, { signal, passive: false });
     on(this.#scroll, "scroll", () => this.#scrolled());
@@ -43,8 +40,8 @@ export class Conversation {
       this.#submit();
     });
     on(byId("to-newest"), "click", () => this.#toNewest());
-    on(byId("leave"), "click", () => ask.leave(this.chat));
-    on(byId("members"), "click", () => ask.showMembers(this.chat));
+    on(byId("leave"), "click", () => leave(this.chat));
+    on(byId("members"), "click", () => showMembers(this.chat));
     on(window, "focus", () => this.#markRead());
     on(document, "visibilitychange", () => this.#markRead());
     on(window, "resize", () => this.#pinned && this.#toNewest());
@@ -58,6 +55,7 @@ export class Conversation {
     byId("nothing").hidden = Boolean(chat);
     byId("open").hidden = !chat;
     if (!chat) return;
+    if (chat.isRoom) this.#model.countMembers(chat);
     this.#newAbove = chat.read;
     this.#pinned = true;
     this.#text.value = chat.draft;
@@ -95,7 +93,7 @@ export class Conversation {
     const { chat } = this;
     const now = Date.now();
     const typing = [...chat.typing].filter(([user, until]) => until > now && user !== chat.me).map(([user]) => user);
-    let text = chat.isRoom ? "Public room" : "Direct chat";
+    let text = chat.isRoom ? membersWords(chat.members) : "Direct chat";
     if (!chat.isRoom && chat.title === chat.me) text = "Notes to yourself";
     if (typing.length > 0) {
       const others = typing.length > 2 ? `${typing.length} people` : typing.join(" and ");
@@ -292,6 +290,12 @@ export class Conversation {
     byId("send").disabled = tooLong || text.trim() === "";
     if (pinned) this.#scroll.scrollTop = this.#scroll.scrollHeight;
   }
+}
+
+function membersWords(members) {
+  if (!members) return "Room";
+  if (members.more) return `More than ${members.count} members`;
+  return members.count === 1 ? "Only you" : `${members.count} members`;
 }
 
 function memberLine(event) {

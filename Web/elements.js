@@ -35,9 +35,9 @@ export function icon(name, label) {
 
 /** One of a few colours, always the same for a name. */
 export function hueOf(name) {
-  let hash = 7;
-  for (const letter of name) hash = ((hash ^ letter.charCodeAt(0)) * 16777619) >>> 0;
-  return (hash >>> 13) % HUES;
+  let hash = 0x811c9dc5;
+  for (const letter of name) hash = Math.imul(hash ^ letter.charCodeAt(0), 0x01000193);
+  return (hash >>> 7) % HUES;
 }
 
 /** Makes `element` the avatar of a user, or of a room. */

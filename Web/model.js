@@ -13,6 +13,8 @@ const PREVIEWS_AT_ONCE = 4;
 const OLDER_AGAIN_MS = 1_000;
 /** How long a user is shown as typing, in milliseconds, unless it is said again. */
 const TYPING_MS = 6_000;
+/** How long after somebody came or went the members of a room are counted, in milliseconds. */
+const COUNT_MS = 300;
 /** Members of a room that are shown. */
 const MEMBERS = 500;
 /** Bytes of a body's JSON (PROTOCOL, "Limits"). */
@@ -101,7 +103,7 @@ export class Model {
         this.#logged(this.chat(event.chat), event);
         break;
       case "sent":
-        if (event.seq !== null) this.chat(event.chat).happened(event);
+        if (event.isMessage) this.chat(event.chat).sent(event);
         break;
       case "refused":
         if (event.isMessage) this.#refused(this.chat(event.chat), event);
@@ -134,6 +136,7 @@ export class Model {
     chat.hand(event);
     if (event.type === "member" && event.user === this.user && event.role === null) this.#left(chat);
     else if (chat !== this.current) chat.trim();
+    else if (event.type === "member") this.countMembers(chat);
   }
 
   #refused(chat, { id, request, created, error }) {
@@ -175,14 +178,6 @@ export class Model {
   send(chat, body) {
     this.#client.send(chat.id, body);
     this.#changed();
-  }
-
-  edit(chat, message, body) {
-    return this.#client.request({ type: "edit", chat: chat.id, seq: message.seq, body }).done;
-  }
-
-  delete(chat, message) {
-    return this.#client.request({ type: "delete", chat: chat.id, seq: message.seq }).done;
   }
 
   /** A refused message once more, as a new request at the end of the queue. */
@@ -253,8 +248,8 @@ export class Model {
     return this.#entered(room);
   }
 
-  async create(room, isPublic) {
-    await this.#client.request({ type: "create", chat: room, name: room.slice(5), public: isPublic }).done;
+  async create(room) {
+    await this.#client.request({ type: "create", chat: room, name: room.slice(5), public: true }).done;
     return this.#entered(room);
   }
 
@@ -270,14 +265,6 @@ export class Model {
     await this.#client.request({ type: "leave", chat: chat.id }).done;
   }
 
-  async invite(chat, user, role) {
-    await this.#client.request({ type: "invite", chat: chat.id, user, role }).done;
-  }
-
-  async remove(chat, user) {
-    await this.#client.request({ type: "remove", chat: chat.id, user }).done;
-  }
-
   /** The first members of a room: `{members, more}`. */
   async members(chat) {
     const members = [];
@@ -288,6 +275,22 @@ export class Model {
       more = page.more && page.members.length > 0;
     }
     return { members, more };
+  }
+
+  /** How many are in a room, for its title. */
+  async countMembers(chat) {
+    // Once for many who come at once.
+    if (chat.counting) return;
+    chat.counting = true;
+    await new Promise((resolve) => setTimeout(resolve, COUNT_MS));
+    chat.counting = false;
+    try {
+      const { members, more } = await this.#client.members(chat.id, { limit: 100 });
+      chat.members = { count: members.length, more };
+      this.#changed();
+    } catch {
+      // The title goes without it.
+    }
   }
 
   /** What the user has seen. */

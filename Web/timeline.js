@@ -33,6 +33,9 @@ export class Timeline {
     this.draft = "";
     /** Messages that the server did not take: `{id, body, created, reason}`. */
     this.refused = [];
+    /** Of a room, how many are in it: `{count, more}`. */
+    this.members = null;
+    this.counting = false;
     /** When older messages may be asked for again, after a refusal. */
     this.olderFrom = 0;
     /** Rises when the events are thrown away, so that an answer from before is not put in. */
@@ -112,12 +115,9 @@ export class Timeline {
     }
   }
 
-  /** What this window asked for has happened: a message got its place, an edit or a deletion its own. */
-  happened({ seq, id, time, request }) {
-    const from = this.me;
-    if (request.type === "send") this.#insert({ type: "message", seq, from, id, time, body: request.body });
-    else if (request.type === "edit") this.#amend({ type: "edited", of: request.seq, time, body: request.body });
-    else if (request.type === "delete") this.#amend({ type: "deleted", of: request.seq });
+  /** An own message got its place. */
+  sent({ seq, id, time, request }) {
+    this.#insert({ type: "message", seq, from: this.me, id, time, body: request.body });
     this.#passed(seq);
   }
 

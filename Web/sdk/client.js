@@ -397,10 +397,12 @@ export class ChatClient {
     }
   }
 
+  /** Of this moment: what comes while it is written must not get into it. */
   #row(id) {
     const chat = this.#chats.get(id);
     if (!chat) return null;
-    return { chat: id, cursor: chat.cursor, own: [...chat.own], kept: this.#options.keep?.(id) ?? null };
+    const kept = structuredClone(this.#options.keep?.(id) ?? null);
+    return { chat: id, cursor: chat.cursor, own: [...chat.own], kept };
   }
 }
 

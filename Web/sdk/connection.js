@@ -1,6 +1,6 @@
 // The socket: connects, says hello, keeps watch, comes back. It knows frames and close codes, no chats.
 
-import { diagnose, silent } from "./diagnosis.js";
+import { SUBPROTOCOL, diagnose, otherProtocol, silent } from "./diagnosis.js";
 import { FastChatError, disconnected, ending, refusal } from "./errors.js";
 import { readFrame } from "./frames.js";
 import { randomId } from "./names.js";
@@ -137,7 +137,7 @@ export class Connection {
     this.#since = performance.now();
     let socket = null;
     try {
-      socket = new WebSocket(this.#options.url, "fastchat.v1");
+      socket = new WebSocket(this.#options.url, SUBPROTOCOL);
     } catch (error) {
       // An address that is none, or plain ws:// from a page that came by TLS.
       return this.stop(new FastChatError("not-fastchat", error.message, "give an address like wss://chat.example.org/ws"));
@@ -145,6 +145,7 @@ export class Connection {
     this.#socket = socket;
     let isOpen = false;
     socket.onopen = () => {
+      if (socket.protocol !== SUBPROTOCOL) return this.#wait(otherProtocol(new URL(socket.url).host));
       isOpen = true;
       this.#since = this.#lastHeard = performance.now();
       this.send(this.#on.hello(this.#token));

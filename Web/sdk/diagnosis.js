@@ -2,7 +2,7 @@
 
 import { FastChatError } from "./errors.js";
 
-const SUBPROTOCOL = "fastchat.v1";
+export const SUBPROTOCOL = "fastchat.v1";
 
 /** Asks the address by plain HTTP, then for a WebSocket without a subprotocol; resolves to what it found. */
 export async function diagnose(url, ms) {
@@ -21,6 +21,9 @@ export async function diagnose(url, ms) {
   return judge(host, answer, url, ms);
 }
 
+export const otherProtocol = (host) =>
+  new FastChatError("not-fastchat", `${host} speaks WebSocket, but not ${SUBPROTOCOL}`, "check the address; a proxy in between must pass Sec-WebSocket-Protocol on");
+
 export const silent = (host) =>
   new FastChatError("network", `${host} takes the connection and says nothing`, "check that it is a FastChat server, and what stands before it");
 
@@ -32,7 +35,7 @@ async function judge(host, { type, status, headers }, url, ms) {
   // What a FastChat server answers to a request that is no upgrade.
   if (status === 426 && !isPage) {
     return (await opensWithout(url, ms))
-      ? new FastChatError("not-fastchat", `${host} speaks WebSocket, but not ${SUBPROTOCOL}`, "check the address; a proxy in between must pass Sec-WebSocket-Protocol on")
+      ? otherProtocol(host)
       : new FastChatError("network", `${host} runs, but no WebSocket gets through to it`, "a proxy in between must pass upgrades on; otherwise it is full and takes you later");
   }
   if (status === 403) return new FastChatError("network", `${host} refuses this page (HTTP 403)`, "let its address in with --origins");
@@ -41,9 +44,7 @@ async function judge(host, { type, status, headers }, url, ms) {
   if (isPage) {
     return new FastChatError("not-fastchat", `a web page answers at ${host} in place of FastChat (HTTP ${status})`, "check the address, or whether a network login or a proxy stands in between");
   }
-  if (await opensWithout(url, ms)) {
-    return new FastChatError("not-fastchat", `${host} speaks WebSocket, but not ${SUBPROTOCOL}`, "check the address");
-  }
+  if (await opensWithout(url, ms)) return otherProtocol(host);
   return new FastChatError("not-fastchat", `something else than FastChat answers at ${host} (HTTP ${status})`, "check the address");
 }
 

@@ -12,7 +12,8 @@ export function storageError(error) {
   if (name === "QuotaExceededError") {
     return new FastChatError("storage", "the browser's storage is full: unsent messages are lost with this page", "free some space, and keep the page open until all is sent");
   }
-  if (name === "SecurityError" || name === "InvalidStateError" || name === "NotAllowedError") {
+  // Chromium calls it UnknownError, and says so only in words.
+  if (name === "SecurityError" || name === "NotAllowedError" || /denied|permission/i.test(error?.message ?? "")) {
     return new FastChatError("storage", "the browser forbids this page to keep anything: unsent messages are lost with it", "allow site data for this address, or keep the page open until all is sent");
   }
   return new FastChatError("storage", `the browser cannot keep anything (${error?.message || name}): unsent messages are lost with this page`, "keep the page open until all is sent");

@@ -206,4 +206,36 @@ import Testing
       }
     }
   }
+
+  @Test func everyControlHasANameAndTheKeyboardReachesAll() throws {
+    try withServer { server in
+      try withWebDriver { driver in
+        let page = try driver.page(of: server, as: "alice")
+        try page.openChat("bob")
+        try page.write("one")
+        try page.waitForMessages(1)
+        let nameless = try page.strings(
+          """
+          [...document.querySelectorAll("button, input, textarea, select, a")].filter((element) => element.checkVisibility() &&
+            !element.getAttribute("aria-label") && !element.labels?.length && element.textContent.trim() === "")
+            .map((element) => element.outerHTML)
+          """)
+        #expect(nameless.isEmpty, "\(nameless)")
+        #expect(
+          try page.strings(
+            "[...document.querySelectorAll('[role=log], [role=status], [role=alert]')].map((e) => e.id)")
+            == ["status", "signin-error", "messages", "composer-note"])
+        // Control and K, a part of a name, down and Enter: without a mouse to a chat.
+        try page.run("location.hash = ''")
+        try page.wait(until: "document.querySelector('#open').hidden")
+        try page.type("\u{E009}k\u{E000}", into: "body")
+        try page.wait(until: "document.activeElement === document.querySelector('#search')")
+        try page.type("bo\u{E015}", into: "#search")
+        try page.wait(until: "document.activeElement.classList.contains('row')")
+        try page.type("\n", into: ".row:focus")
+        try page.waitForChat("bob")
+        try page.wait(until: "document.activeElement === document.querySelector('#text')")
+      }
+    }
+  }
 }

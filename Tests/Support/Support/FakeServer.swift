@@ -16,8 +16,12 @@ public final class FakeServer: Sendable {
       while true {
         let client = accept(listener, nil, nil)
         guard client >= 0 else { return }
-        answer(client, count)
-        Glibc.close(client)
+        // Each by itself: browsers open connections that they may need later, and say nothing there.
+        let number = count
+        Thread {
+          answer(client, number)
+          Glibc.close(client)
+        }.start()
         count += 1
       }
     }
@@ -44,10 +48,14 @@ public final class FakeServer: Sendable {
     return text
   }
 
-  /// Upgrades a connection.
-  public static func upgrade(_ socket: Int32, subprotocol: String? = "fastchat.v1") {
-    let key = request(from: socket).split(separator: "\r\n").first { $0.hasPrefix("Sec-WebSocket-Key: ") }?
-      .dropFirst(19)
+  /// Upgrades a connection, whose request is read here unless it is given.
+  public static func upgrade(
+    _ socket: Int32, subprotocol: String? = "fastchat.v1", request: String? = nil
+  ) {
+    let key = (request ?? self.request(from: socket)).split(separator: "\r\n").first {
+      $0.hasPrefix("Sec-WebSocket-Key: ")
+    }?
+    .dropFirst(19)
     let accept = Data(sha1(Array("\(key ?? "")258EAFA5-E914-47DA-95CA-C5AB0DC85B11".utf8)))
       .base64EncodedString()
     let chosen = subprotocol.map { "Sec-WebSocket-Protocol: \($0)\r\n" } ?? ""

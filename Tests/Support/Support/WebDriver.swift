@@ -53,8 +53,10 @@ public final class WebDriver {
   /// - Parameters:
   ///   - width, height: of the page, in CSS pixels.
   ///   - isPhone: whether the browser says it has a touch screen of that size and no mouse.
+  ///   - isStorageForbidden: whether its user lets no page keep anything.
   public func browser(
-    width: Int = 1200, height: Int = 800, isPhone: Bool = false, isDark: Bool = false
+    width: Int = 1200, height: Int = 800, isPhone: Bool = false, isDark: Bool = false,
+    isStorageForbidden: Bool = false
   ) throws -> Browser {
     var arguments = [
       // The sandbox does not start as root, which tests in a container are; the page is our own.
@@ -65,11 +67,14 @@ public final class WebDriver {
     let list = arguments.map { JSONValue.quoted($0) }.joined(separator: ",")
     let metrics = #"{"width":\#(width),"height":\#(height),"pixelRatio":2,"touch":true}"#
     let phone = isPhone ? #","mobileEmulation":{"deviceMetrics":\#(metrics)}"# : ""
+    // 2 is "block", for cookies and with them for all storage.
+    let forbidden =
+      isStorageForbidden ? #","prefs":{"profile.default_content_setting_values.cookies":2}"# : ""
     let answer = try call(
       "POST", "/session",
       #"""
       {"capabilities":{"alwaysMatch":{"browserName":"chrome","goog:loggingPrefs":{"browser":"ALL"},
-      "goog:chromeOptions":{"args":[\#(list)]\#(phone)}}}}
+      "goog:chromeOptions":{"args":[\#(list)]\#(phone)\#(forbidden)}}}}
       """#)
     guard let id = answer["sessionId"]?.string else { throw TestFailure("no session: \(answer)") }
     sessions.append("/session/\(id)")

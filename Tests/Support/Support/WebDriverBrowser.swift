@@ -92,6 +92,11 @@ public final class Browser {
     try bytes.write(to: place)
   }
 
+  /// One command of the Chrome DevTools protocol; `parameters` is a JSON object.
+  public func tool(_ command: String, _ parameters: String) throws {
+    try post("/goog/cdp/execute", #"{"cmd":"\#(command)","params":\#(parameters)}"#)
+  }
+
   private func element(_ selector: String) throws -> String {
     let answer = try post(
       "/element", #"{"using":"css selector","value":\#(JSONValue.quoted(selector))}"#)
