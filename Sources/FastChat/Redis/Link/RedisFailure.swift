@@ -8,6 +8,8 @@ public enum RedisFailure: Error, Sendable, Equatable, CustomStringConvertible {
   case notReady
   /// It does not let us in, in its own words (`-WRONGPASS`, `-NOAUTH`, `-NOPERM` ...).
   case refused(String)
+  /// Its version is one whose scripts cannot say what they do: Redis 7.0 is the first that we can use.
+  case tooOld(String)
   /// What came is not RESP2, or answers what nobody asked.
   case protocolError(String)
   /// The network says so: refused, reset, closed, a name that nobody knows.
@@ -15,12 +17,21 @@ public enum RedisFailure: Error, Sendable, Equatable, CustomStringConvertible {
   /// Sentinels that know no primary of that name, or a cluster without slots.
   case unknownPrimary(String)
 
+  /// Whether trying again cannot help as long as nobody changes something.
+  public var isLasting: Bool {
+    switch self {
+    case .refused, .tooOld: true
+    default: false
+    }
+  }
+
   public var description: String {
     switch self {
     case .noAnswer: "no answer within \(RedisLink.answerMilliseconds) ms"
     case .notPrimary: "it is a replica, not a primary"
     case .notReady: "it is not ready: it loads its data, or waits for its primary"
     case .refused(let words): "it refuses: \(words)"
+    case .tooOld(let version): "it is Redis \(version), and 7.0 or later is needed"
     case .protocolError(let words): "it does not speak Redis's protocol: \(words)"
     case .unreachable(let words): words
     case .unknownPrimary(let words): words

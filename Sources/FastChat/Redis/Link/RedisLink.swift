@@ -4,8 +4,8 @@ public import JSON
 /// A connection to a Redis server, without the socket: commands in, bytes out; bytes in, answers out.
 ///
 /// ```
-/// connected -> greeting -> ready      greeting: AUTH, CLIENT SETNAME, INFO replication and cluster, SCRIPT
-///                 |          |        LOAD of each script, all in one write
+/// connected -> greeting -> ready      greeting: AUTH, CLIENT SETNAME, INFO server, replication and cluster,
+///                 |          |        SCRIPT LOAD of each script, all in one write
 ///                 +----------+--> a thrown `RedisFailure`: the connection is over, `end` tells what it leaves
 /// ```
 /// Commands run and are answered in their order. Where a server lost its scripts (`SCRIPT FLUSH`), nothing
@@ -21,6 +21,8 @@ public final class RedisLink {
   /// Commands, and bytes of them, that may wait for their answers.
   public static let commandsMax = 65_536
   public static let bytesMax = 64 << 20
+  /// Scripts say by flags what they do since this version (`#!lua flags=no-writes`).
+  static let majorVersion = 7
   /// How often a command is asked again for the want of its script.
   static let repeatsMax = 2
   /// Bytes of the output buffer that are kept.
@@ -41,7 +43,7 @@ public final class RedisLink {
   }
 
   private enum Question {
-    case password, name, role, mode
+    case password, name, version, role, mode
     case script(RedisScript)
     case heartbeat, asking
     case command(RedisCommand, token: UInt64, repeats: Int)
@@ -83,6 +85,7 @@ public final class RedisLink {
     put(.name, .setName(name), now)
     switch greeting {
     case .primary:
+      put(.version, .info("server"), now)
       put(.role, .info("replication"), now)
       put(.mode, .info("cluster"), now)
       for script in RedisScript.allCases { put(.script(script), .load(script), now) }
@@ -181,6 +184,11 @@ public final class RedisLink {
     switch waiting.question {
     case .password:
       if case .guide = greeting { isReady = true }
+    case .version:
+      let version = RedisInfo(reply: reply)?["redis_version"] ?? ""
+      guard let major = Int(version.prefix { $0 != "." }), major >= Self.majorVersion else {
+        throw .tooOld(version)
+      }
     case .mode: isCluster = RedisInfo(reply: reply)?.isCluster ?? false
     case .role, .heartbeat:
       guard let info = RedisInfo(reply: reply), info.isPrimary else { throw .notPrimary }

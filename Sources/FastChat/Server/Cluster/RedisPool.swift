@@ -116,6 +116,11 @@ final class RedisPool {
     places.indices.contains(primary) && places[primary].socket?.isReady ?? false
   }
 
+  /// Who is the primary of a place now, for people.
+  func host(ofPrimary primary: Int) -> String {
+    (places.indices.contains(primary) ? places[primary].host : nil)?.description ?? address.description
+  }
+
   /// Commands, and bytes of them, that wait for answers.
   var waiting: (commands: Int, bytes: Int) {
     places.reduce((0, 0)) {
