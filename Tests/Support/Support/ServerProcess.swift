@@ -26,13 +26,16 @@ public final class ServerProcess {
   private let flags: [String]
   private let launcher: [String]
   private let environment: [String: String]
+  /// Nil where it has an embedded store.
+  private let place: Backbone.Place?
   private var output: Int32 = -1
   private var status: Status?
 
   /// Starts the server and waits until it is ready.
   /// - Parameters:
-  ///   - flags: beside `--listen`, `--admin` (free ports of the loopback) and `--data`, unless they are given.
-  ///   - data: a data directory that the caller keeps; a temporary one if nil.
+  ///   - flags: beside `--listen`, `--admin` (free ports of the loopback) and `--data`, unless they are given;
+  ///     in place of `--data` those of a cluster where the run is one of clusters (`Backbone`).
+  ///   - data: a data directory that the caller keeps; a temporary one if nil. One with it has a store.
   ///   - launcher: a command that executes the one that follows it, such as `prlimit --nofile=40`.
   public init(
     _ flags: [String] = [], data: String? = nil, launcher: [String] = [], environment: [String: String] = [:]
@@ -42,6 +45,7 @@ public final class ServerProcess {
     self.flags = flags
     self.launcher = launcher
     self.environment = environment
+    place = Backbone.isCluster && data == nil ? try Backbone.Place() : nil
     try start()
   }
 
@@ -120,9 +124,8 @@ public final class ServerProcess {
 
   private func start() throws {
     var all = flags
-    let defaults = [
-      ("--listen", "127.0.0.1:\(port)"), ("--admin", "127.0.0.1:\(adminPort)"), ("--data", data),
-    ]
+    var defaults = [("--listen", "127.0.0.1:\(port)"), ("--admin", "127.0.0.1:\(adminPort)")]
+    if let place { all += place.flags } else { defaults.append(("--data", data)) }
     for (flag, value) in defaults where !flags.contains(where: { $0 == flag || $0.hasPrefix(flag + "=") }) {
       all += [flag, value]
     }
