@@ -89,6 +89,6 @@ import Testing
     let flush = waits.rows.first { $0.fault == "flushall" }
     #expect(flush?.longest(.delivery, ofHit: true) == 60)
     #expect(flush?.longest(.delivery, ofHit: false) == nil)
-    #expect(waits.table.contains("1.7 s"))
+    #expect(waits.table.contains("1.70 s"))
   }
 }

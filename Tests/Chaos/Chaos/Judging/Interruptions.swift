@@ -52,7 +52,8 @@ public struct Interruptions: Sendable {
   public var table: String {
     func cell(_ value: Int?) -> String {
       guard let value else { return "-" }
-      return "\(value / 1_000).\(String(value % 1_000 / 100)) s"
+      let hundredths = value % 1_000 / 10
+      return "\(value / 1_000).\(hundredths < 10 ? "0" : "")\(hundredths) s"
     }
     func padded(_ text: String, _ width: Int) -> String {
       text + String(repeating: " ", count: max(0, width - text.count))
