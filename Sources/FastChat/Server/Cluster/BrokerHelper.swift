@@ -103,7 +103,8 @@ final class BrokerDesk: @unchecked Sendable {
     case .stateRange(let reference, let partition):
       let committed = try reference.group.committed([partition])[0]
       return .stateRange(committed: committed, end: try watermarks.stateEnd(partition))
-    case .commit(let instance, let commits, let reference): return commit(instance, commits, reference.group)
+    case .commit(let instance, let isStandIn, let commits, let reference):
+      return commit(instance, isStandIn: isStandIn, commits, reference.group)
     case .letGo: break
     }
     return .done
@@ -115,23 +116,26 @@ final class BrokerDesk: @unchecked Sendable {
       configuration, topics: topics.names, generation: generation, partitions: partitions, instance: instance)
   }
 
-  /// A producer that somebody fenced, or that its broker gave up, is begun anew: whether this member still has
-  /// its place is said by the group, in whose name offsets are written.
-  private func commit(_ instance: String, _ commits: [StateCommit], _ group: RouterGroup) -> BrokerAnswer {
+  /// After a failure the producer is begun anew: it may have been fenced, given up by its broker, or left in the
+  /// middle of an abort that no broker answered. Whether this member still has its place is said by the group, in
+  /// whose name offsets are written. A stand-in whose producer was fenced does not ask: whoever did it is the one
+  /// it stood in for, and would be fenced in turn.
+  private func commit(_ instance: String, isStandIn: Bool, _ commits: [StateCommit], _ group: RouterGroup)
+    -> BrokerAnswer
+  {
     do throws(KafkaError) {
       if stores[instance] == nil { try open(instance) }
       try stores[instance]?.commit(commits, as: group.metadata())
       return .done
     } catch {
+      stores[instance] = nil
+      let isReplaced = error.cause == Self.replaced || isStandIn && error.code == .fenced
+      if isReplaced { return .fenced }
       Log.warning(
-        "positions were not committed; it is tried again",
-        ["instance": instance, "reason": error.description])
-      if error.cause == Self.replaced { return .fenced }
-      if error.code == .fenced || error.cause == Self.fatal { stores[instance] = nil }
+        "positions were not committed; it is tried again", ["instance": instance, "reason": error.description])
       return .failed
     }
   }
 
   private static let replaced = "FENCED_INSTANCE_ID"
-  private static let fatal = "_FATAL"
 }

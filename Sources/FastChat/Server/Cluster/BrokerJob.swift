@@ -23,7 +23,7 @@ enum BrokerJob: Sendable {
   /// Where the committed position and then the end of a partition's rows are; answered by `stateRange`.
   case stateRange(GroupReference, Int32)
   /// Rows and positions in one transaction; answered by `done`, `failed`, `fenced`.
-  case commit(instance: String, [StateCommit], GroupReference)
+  case commit(instance: String, isStandIn: Bool, [StateCommit], GroupReference)
   /// Lets a membership go, which waits for librdkafka's threads.
   case letGo(GroupReference)
 }

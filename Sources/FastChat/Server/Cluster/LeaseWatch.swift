@@ -2,13 +2,17 @@ import Chat
 import Kafka
 import Redis
 
-/// Looks at the leases of all servers each second: whom this one stands in for, whose inboxes nobody reads any
+/// Looks at the leases of all servers four times a second: whom this one stands in for, whose inboxes nobody reads any
 /// more, and who is alive.
 final class LeaseWatch {
   /// Milliseconds between two looks at the inboxes that there are.
   private static let collectMilliseconds: Tick = 60_000
 
+  /// Milliseconds between two looks at the leases: how much later a dead server's partitions go on.
+  private static let readMilliseconds: Tick = 250
+
   private unowned let router: Router
+  private var lastRead: Tick = 0
   private let standIns: StandIns
   private let collector = Collector()
   private var lastCollection: Tick = 0
@@ -23,6 +27,8 @@ final class LeaseWatch {
   func tick() {
     standIns.tick(router.tick)
     perform()
+    if router.tick - lastRead >= Self.readMilliseconds { readLeases() }
+    if router.tick - lastCollection >= Self.collectMilliseconds { collect() }
   }
 
   func leaseIs(epoch: Epoch, heldUntil tick: Tick) {
@@ -39,8 +45,8 @@ final class LeaseWatch {
     perform()
   }
 
-  /// Each second.
-  func readLeases() {
+  private func readLeases() {
+    lastRead = router.tick
     router.redis.send(.readLeases) { [unowned self] reply in
       var read = LeasesRead(tag: 0)
       if let reply { read = LeasesRead(tag: 0, reply: reply) } else { read.hasFailed = true }
@@ -49,7 +55,6 @@ final class LeaseWatch {
       if !read.hasFailed { take(Set(read.living)) }
       perform()
     }
-    if router.tick - lastCollection >= Self.collectMilliseconds { collect() }
   }
 
   private func take(_ now: Set<ServerEpoch>) {

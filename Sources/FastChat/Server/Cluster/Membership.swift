@@ -119,7 +119,9 @@ final class Membership {
     let commits = waiting
     waiting = []
     let began = Clock.nanoseconds()
-    router.broker(.commit(instance: instance, commits.map(\.content), reference)) { [self] answer in
+    let isStandIn = instance != router.serverID
+    router.broker(.commit(instance: instance, isStandIn: isStandIn, commits.map(\.content), reference)) {
+      [self] answer in
       isCommitting = false
       router.metrics.record(.commit, nanoseconds: Clock.nanoseconds() - began)
       var isDone = false

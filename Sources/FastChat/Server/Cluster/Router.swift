@@ -158,7 +158,6 @@ final class Router {
   private func chores() {
     lastChores = tick
     group.beat()
-    watch.readLeases()
     if registrar.isStanding {
       attempt("asking the own inbox") { () throws(KafkaError) in
         try links.inboxes.ping(ServerEpoch(server: serverID, epoch: epoch))
