@@ -132,7 +132,8 @@ final class BrokerDesk: @unchecked Sendable {
       let isReplaced = error.cause == Self.replaced || isStandIn && error.code == .fenced
       if isReplaced { return .fenced }
       Log.warning(
-        "positions were not committed; it is tried again", ["instance": instance, "reason": error.description])
+        "positions were not committed; it is tried again",
+        ["instance": instance, "reason": error.description])
       return .failed
     }
   }
