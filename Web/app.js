@@ -293,7 +293,8 @@ function statusWords({ phase, error, retryAt }) {
       return { head: "Catching up…", why: "", kept: "", label: "" };
     case "waiting": {
       const seconds = Math.ceil((retryAt - Date.now()) / 1000);
-      return { head: seconds > 1 ? `No connection. Next try in ${seconds} s.` : "No connection. Trying again…", why: error.text, kept, label: "Try now" };
+      const next = seconds > 1 ? `Next try in ${seconds} s.` : "Trying again…";
+      return { head: "No connection.", next, why: error.text, kept, label: "Try now" };
     }
     case "ended":
       return { head: error.text, why: "", kept: "", label: "Sign in again" };
@@ -307,18 +308,25 @@ const PRESENCE = { live: "Online", ended: "Signed out", connecting: "Connecting�
 function renderStatus() {
   const { state } = model;
   if (state.phase === "ended" && state.error?.kind === "unauthorized") return refusedSignIn(state.error);
-  const { head, why, kept, label } = statusWords(state);
+  const { head, next = "", why, kept, label } = statusWords(state);
   const status = byId("status");
   status.dataset.phase = state.phase;
   const words = [kept, why, state.storage?.text].filter(Boolean).join(" ");
   status.hidden = head === "" && words === "";
-  byId("status-text").textContent = head;
-  byId("status-why").textContent = words;
+  say("status-text", head);
+  // Counts down every second: for the eye only.
+  say("status-next", next);
+  say("status-why", words);
   const action = byId("status-action");
   action.hidden = label === "";
   action.textContent = label;
   byId("phase").textContent = PRESENCE[state.phase] ?? "Offline";
   byId("phase").dataset.phase = state.phase;
+}
+
+/** Touched only where it is another: a screen reader says what is touched. */
+function say(id, words) {
+  if (byId(id).textContent !== words) byId(id).textContent = words;
 }
 
 /** The server does not take who we say we are. What is unsent stays for the next try. */
@@ -399,6 +407,10 @@ addEventListener("keydown", (event) => {
 });
 addEventListener("online", () => model?.hurry());
 addEventListener("pagehide", () => model?.flush());
+addEventListener("beforeunload", (event) => {
+  // What the browser does not keep ends with the page: it asks before that.
+  if (model?.state.storage && model.unsent().length > 0) event.preventDefault();
+});
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible") model?.hurry();
   else model?.flush();

@@ -14,6 +14,8 @@ const TOP_PX = 320;
 /** How often typing is said again, and after how long without a key it is over, in milliseconds. */
 const TYPING_AGAIN_MS = 3_000;
 const TYPING_OVER_MS = 4_000;
+/** How long after a chat was opened its messages are taken for what was there, in milliseconds. */
+const SETTLED_MS = 1_500;
 
 export class Conversation {
   chat = null;
@@ -27,6 +29,9 @@ export class Conversation {
   #list = new KeyedList(byId("messages"));
   #text = byId("text");
   #pinned = true;
+  /** Whether the chat has been open long enough to be what somebody listens to. */
+  #isSettled = false;
+  #settleTimer = 0;
 
   constructor(model, { leave, showMembers }) {
     this.#model = model;
@@ -58,6 +63,9 @@ export class Conversation {
     if (chat.isRoom) this.#model.countMembers(chat);
     this.#newAbove = chat.read;
     this.#pinned = true;
+    this.#isSettled = false;
+    clearTimeout(this.#settleTimer);
+    this.#settleTimer = setTimeout(() => (this.#isSettled = true), SETTLED_MS);
     this.#text.value = chat.draft;
     this.#fit();
     showAvatar(byId("chat-avatar"), chat.title, chat.isRoom);
@@ -81,6 +89,8 @@ export class Conversation {
       ? "Loading…"
       : chat.atStart && chat.lastMessage ? "This is where it began." : "";
     const anchor = this.#pinned ? null : this.#anchor();
+    // What is new is read aloud; the past, and a chat that was just opened, is there to be walked through.
+    byId("messages").setAttribute("aria-live", this.#pinned && this.#isSettled ? "polite" : "off");
     this.#list.show(this.#rows());
     if (this.#pinned) this.#scroll.scrollTop = this.#scroll.scrollHeight;
     else if (anchor) this.#scroll.scrollTop += anchor.node.getBoundingClientRect().top - anchor.top;

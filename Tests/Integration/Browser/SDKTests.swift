@@ -1,4 +1,3 @@
-import Foundation
 import Support
 import Testing
 
@@ -94,6 +93,100 @@ import Testing
       steps == [
         "a", "a again", "a is 5", "b", "b", "b again", "b refused: forbidden", "c", "c again", "c is 9", "d",
         "d refused: timed-out", "e refused: too-large", "0 left",
+      ])
+  }
+
+  @Test func whatIsKeptIsWrittenInGroupsAndBeforeARequestLeaves() throws {
+    let steps = try steps(
+      """
+      const { Journal } = await import("/sdk/journal.js");
+      const writes = [];
+      const storage = {
+        write: (changes) => new Promise((resolve, reject) => {
+          const { device, chats, forgotten, added, settled } = changes;
+          steps.push(`${device ? "device " : ""}${chats}|${forgotten}|${added.map((request) => request.id)}|${settled}`);
+          writes.push({ resolve, reject });
+        }),
+      };
+      const journal = new Journal(storage, 20, {
+        device: () => true, chat: (id) => id, failed: (error) => steps.push(error ? `failed: ${error.message.slice(0, 29)}` : "well again"),
+      });
+      const turn = (ms = 0) => new Promise((resolve) => setTimeout(resolve, ms));
+      const add = (id) => void journal.add({ id }).then(() => steps.push(`${id} may leave`));
+      // What comes in one turn is one write, and waits for it; what comes meanwhile is the next.
+      journal.chat("x"); add("a"); add("b"); await turn(); add("c"); journal.settle("a"); journal.settle("c"); await turn();
+      writes.shift().resolve(); await turn(); writes.shift().resolve(); await turn();
+      // Cursors wait for company.
+      journal.chat("x"); journal.chat("y"); journal.forget("x"); await turn(); steps.push("later"); await turn(40);
+      writes.shift().resolve(); await turn();
+      // Where there is no room, what is unsent goes first, and the rest is tried again.
+      const full = new DOMException("", "QuotaExceededError");
+      journal.device(); journal.chat("z"); add("d"); await turn();
+      writes.shift().reject(full); await turn(); writes.shift().resolve(); await turn();
+      add("e"); await turn(); writes.shift().resolve(); await turn();
+      // Forbidden is forbidden: it leaves all the same.
+      add("f"); await turn(); writes.shift().reject(new DOMException("", "SecurityError")); await turn();
+      """)
+    #expect(
+      steps == [
+        "x||a,b|", "|||a", "a may leave", "b may leave", "c may leave", "later", "y|x||",
+        "device z||d|", "||d|", "failed: the browser's storage is full", "d may leave", "device z||e|",
+        "well again", "e may leave", "||f|", "failed: the browser forbids this page", "f may leave",
+      ])
+  }
+
+  @Test func theWaitsBetweenTriesDoubleUpToABoundAndAreRandom() throws {
+    let waits = try steps(
+      """
+      const { ChatClient, MemoryStorage } = await import("/sdk/fastchat.js");
+      // A clock that stands tells the waits themselves, and half of a window is what chance gives.
+      let phase = "";
+      Date.now = () => 0;
+      Math.random = () => 0.5;
+      await new Promise(async (resolve) => {
+        const client = await ChatClient.open({
+          url: `ws://${location.host}/nothing`, user: "alice", storage: new MemoryStorage(), times: { backOffFirst: 40, backOffMax: 200 },
+          onEvent: (event) => {
+            if (event.phase === "waiting" && phase !== "waiting") steps.push(`${event.retryAt}`);
+            phase = event.phase;
+            if (steps.length === 6) resolve(client.stop());
+          } });
+        client.start();
+      });
+      """)
+    #expect(waits == ["20", "40", "80", "100", "100", "100"])
+  }
+
+  @Test func aListenerThatThrowsLosesNothingAndSigningOutLeavesNothing() throws {
+    let steps = try steps(
+      """
+      const { ChatClient, knownDevices } = await import("/sdk/fastchat.js");
+      const reported = [];
+      globalThis.reportError = (error) => reported.push(error.message);
+      const open = (user, onEvent) => ChatClient.open({ user, onEvent });
+      const bob = await open("bob", (event) => {
+        if (event.type !== "message") return;
+        steps.push(event.body);
+        if (event.body === "one") throw new Error("the listener's own");
+      });
+      const alice = await open("alice");
+      bob.start(); alice.start();
+      await bob.ask({ type: "ping" });
+      const first = await alice.send("user:bob", "one").done;
+      const second = await alice.send("user:bob", "two").done;
+      while (!steps.includes("two")) await new Promise((resolve) => setTimeout(resolve, 10));
+      steps.push(reported[0], second.seq > first.seq ? "in order" : "?", `${(await alice.history("dm:alice:bob")).messages.length} stored`);
+      await alice.flush(); await bob.flush();
+      steps.push((await knownDevices()).map(({ user }) => user).sort().join());
+      await alice.signOut(); await bob.signOut();
+      steps.push(`${(await knownDevices()).length} left`);
+      try { alice.send("user:bob", "three"); } catch (error) { steps.push(error.kind); }
+      try { bob.send("bob", 1); } catch (error) { steps.push(error.name); }
+      """)
+    #expect(
+      steps == [
+        "one", "two", "the listener's own", "in order", "2 stored", "alice,bob", "0 left",
+        "stopped", "TypeError",
       ])
   }
 
