@@ -39,6 +39,7 @@ enum Program {
         return 130
       }
       tell("\n\(result.interruptions.table)\n")
+      for story in result.interruptions.stories(above: 2_000) { tell("chaos: \(story)") }
       let log = result.logRecords.map { ", \($0) records in the log" } ?? ""
       tell(
         "chaos: \(result.sent) messages, \(result.acknowledged) acknowledged, \(result.delivered) deliveries, "

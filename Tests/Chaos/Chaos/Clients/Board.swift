@@ -60,13 +60,14 @@ final class Board: Sendable {
       guard let sending = state.sentAt[id] else { return }
       state.acknowledged += 1
       state.interruptions.add(
-        .acknowledgement, milliseconds: now - sending.at, devices: [device])
+        .acknowledgement, milliseconds: now - sending.at, devices: [device],
+        story: "\(id) in \(chat), written at \(sending.at) ms")
     }
   }
 
   /// An event that a device was handed.
   /// - Parameter onlineSince: since when the device has wanted to be connected.
-  func handed(_ event: ChatEvent, of chat: String, to device: Int, onlineSince: Int) {
+  func handed(_ event: ChatEvent, of chat: String, to device: Int, _ name: String, onlineSince: Int) {
     let now = RunClock.milliseconds
     state.withLock { state in
       if let known = state.events[chat]?[event.seq] {
@@ -81,7 +82,8 @@ final class Board: Sendable {
       else { return }
       state.delivered += 1
       state.interruptions.add(
-        .delivery, milliseconds: now - max(sending.at, onlineSince), devices: [device, sending.device])
+        .delivery, milliseconds: now - max(sending.at, onlineSince), devices: [device, sending.device],
+        story: "\(id) in \(chat), written at \(sending.at) ms, to \(name), online since \(onlineSince) ms")
     }
   }
 

@@ -67,6 +67,9 @@ final class Device: @unchecked Sendable {
   /// Since when it has wanted to be connected.
   private var onlineSince = 0
   private var comeBackAfter = 0
+  private var isLive = false
+  /// When the last connection ended, whoever ended it.
+  private var brokenSince: Int?
 
   init(
     index: Int, member: Roster.Member, name: String, isVisiting: Bool, doors: Doors, board: Board,
@@ -119,6 +122,9 @@ final class Device: @unchecked Sendable {
   private func leave() {
     socket?.socket.close()
     socket = nil
+    if isLive { brokenSince = RunClock.milliseconds }
+    isLive = false
+    reportWaiting()
   }
 
   private func moveOn() {
@@ -132,9 +138,12 @@ final class Device: @unchecked Sendable {
   private func goAway() {
     if generator.chance(50) { socket?.socket.reset() } else { socket?.socket.close() }
     socket = nil
+    isLive = false
+    brokenSince = nil
     board.waits(index, since: nil)
     if generator.chance(60) { pause(Int.random(in: Habit.awayFor, using: &generator)) }
     onlineSince = RunClock.milliseconds
+    brokenSince = onlineSince
     nextSend = max(nextSend, onlineSince + Int.random(in: Habit.sendEvery, using: &generator))
     reportWaiting()
     if generator.chance(60) { moveOn() }
@@ -182,6 +191,7 @@ final class Device: @unchecked Sendable {
       if frame.type == "live" { break }
       take(frame)
     }
+    isLive = true
     let now = RunClock.milliseconds
     endOfStay = now + Int.random(in: Habit.stayFor, using: &generator)
     nextVisit = now + Int.random(in: Habit.visitEvery, using: &generator)
@@ -219,7 +229,11 @@ final class Device: @unchecked Sendable {
     }
   }
 
-  private func reportWaiting() { board.waits(index, since: pending.map(\.madeAt).min()) }
+  /// What waits: its oldest request, or itself to be connected.
+  private func reportWaiting() {
+    let unconnected = isLive || board.phase != .load ? nil : brokenSince
+    board.waits(index, since: (pending.map(\.madeAt) + [unconnected].compactMap { $0 }).min())
+  }
 
   /// Whether it was handed all that anybody was told of in the chats that it is in.
   private func hasEverything() -> Bool {
@@ -313,7 +327,7 @@ final class Device: @unchecked Sendable {
       }
       account.handed[chat, default: []].append(event.seq)
       cursors[chat] = max(cursors[chat] ?? 0, event.seq)
-      board.handed(event, of: chat, to: index, onlineSince: onlineSince)
+      board.handed(event, of: chat, to: index, account.device, onlineSince: onlineSince)
       switch event.kind {
       case .message(account.user, let id): settle(id, seq: event.seq, in: chat)
       case .member(account.user, let role):

@@ -12,6 +12,8 @@ public struct Interruptions: Sendable {
     public var times = 0
     /// Milliseconds; nil where nothing was measured.
     public var longest: [Measure: [Bool: Int]] = [:]
+    /// Which wait that was.
+    public var stories: [Measure: [Bool: String]] = [:]
 
     public func longest(_ measure: Measure, ofHit isHit: Bool) -> Int? { longest[measure]?[isHit] }
   }
@@ -42,10 +44,29 @@ public struct Interruptions: Sendable {
 
   mutating func hit(_ device: Int) { hitDevices.insert(device) }
 
-  mutating func add(_ measure: Measure, milliseconds: Int, devices: [Int]) {
+  /// - Parameter story: what waited, for people.
+  mutating func add(
+    _ measure: Measure, milliseconds: Int, devices: [Int], story: @autoclosure () -> String = ""
+  ) {
     let isHit = hitsAll || devices.contains { hitDevices.contains($0) }
     let before = rows[current].longest[measure]?[isHit] ?? 0
-    rows[current].longest[measure, default: [:]][isHit] = max(before, milliseconds)
+    guard milliseconds > before else { return }
+    rows[current].longest[measure, default: [:]][isHit] = milliseconds
+    rows[current].stories[measure, default: [:]][isHit] = story()
+  }
+
+  /// Of each longest wait above a bound, what it was that waited.
+  public func stories(above milliseconds: Int) -> [String] {
+    rows.flatMap { row in
+      Measure.allCases.flatMap { measure in
+        [true, false].compactMap { isHit in
+          guard let longest = row.longest(measure, ofHit: isHit), longest > milliseconds else { return nil }
+          let word = measure == .delivery ? "delivery" : "ack"
+          return "\(row.fault): \(word) after \(longest) ms\(isHit ? " (hit)" : ""): "
+            + (row.stories[measure]?[isHit] ?? "")
+        }
+      }
+    }
   }
 
   /// The table, widths fitted to a terminal.
