@@ -163,6 +163,21 @@ import Testing
     }
   }
 
+  @Test func whatIsAskedBeyondTheBoundIsUnknownInTheSameTurn() throws {
+    try withPool { driver, server in
+      server.freeze()
+      for _ in 0..<(RedisLink.commandsMax - driver.pool.waiting.commands) {
+        driver.pool.send(.readDirectory) { _ in }
+      }
+      var answers: [RedisReply?] = []
+      driver.pool.send(.readDirectory) { answers.append($0) }
+      #expect(answers.isEmpty)
+      driver.pool.flush()
+      #expect(answers == [nil])
+      #expect(driver.pool.waiting.commands == RedisLink.commandsMax)
+    }
+  }
+
   @Test func closingAnswersWhatWaits() throws {
     try withPool { driver, server in
       server.freeze()

@@ -29,7 +29,9 @@ final class RedisNames {
 
   /// Tells where a host is: at once where it is numbers, else by a later `takeFound`. Nil: not known, or
   /// too many are asked for.
-  func lookUp(_ host: RedisHost, _ answer: @escaping (SocketAddress?) -> Void) {
+  /// - Parameter attempt: counts up while the host is not reached: a name of several addresses is tried at
+  ///   each of them in turn.
+  func lookUp(_ host: RedisHost, attempt: Int, _ answer: @escaping (SocketAddress?) -> Void) {
     if let address = try? SocketAddress(host.name, port: host.port) { return answer(address) }
     guard pending.count < Self.pendingMax else { return answer(nil) }
     number += 1
@@ -37,7 +39,7 @@ final class RedisNames {
     do throws(LoopError) {
       // It ends by itself: `getaddrinfo` has its own bounds.
       let thread = try LoopThread(name: "names") {
-        _ = found.post(Found(number: number, address: RedisNames.address(of: name)))
+        _ = found.post(Found(number: number, address: RedisNames.address(of: name, attempt: attempt)))
       }
       pending[number] = Asked(port: host.port, thread: thread, answer: answer)
     } catch {
@@ -56,17 +58,19 @@ final class RedisNames {
     }
   }
 
-  /// The first address of a name, in numbers; waits.
-  private static func address(of name: String) -> String? {
+  /// One of the addresses of a name, in numbers; waits.
+  private static func address(of name: String, attempt: Int) -> String? {
     var hints = addrinfo()
     hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
     hints.ai_flags = AI_ADDRCONFIG
     var list: UnsafeMutablePointer<addrinfo>?
-    guard getaddrinfo(name, nil, &hints, &list) == 0, let first = list else { return nil }
+    guard getaddrinfo(name, nil, &hints, &list) == 0 else { return nil }
     defer { freeaddrinfo(list) }
+    let all = Array(sequence(first: list, next: { $0?.pointee.ai_next }).prefix { $0 != nil })
+    guard !all.isEmpty, let one = all[attempt % all.count] else { return nil }
     var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
     let result = getnameinfo(
-      first.pointee.ai_addr, first.pointee.ai_addrlen, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST)
+      one.pointee.ai_addr, one.pointee.ai_addrlen, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST)
     guard result == 0 else { return nil }
     return String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
   }

@@ -17,7 +17,9 @@ extension RedisPool {
   func search(_ now: Tick) {
     guard finder == nil, let at = findAt, now >= at else { return }
     findAt = nil
-    let open: (RedisHost) -> RedisSocket = { [unowned self] in self.open($0, .guide) }
+    let open: (RedisHost) -> RedisSocket = { [unowned self] in
+      self.open($0, .guide, attempt: findAttempts)
+    }
     if case .sentinel(let hosts, let primary) = address.kind {
       finder = RedisFinder(
         .findPrimary(primary), of: hosts.shuffled(),
@@ -93,7 +95,7 @@ extension RedisPool {
   private func occupy(_ place: Place, _ host: RedisHost) {
     leave(place)
     place.host = host
-    place.socket = open(host, .primary)
+    place.socket = open(host, .primary, attempt: place.attempts)
   }
 
   private func leave(_ place: Place) {

@@ -188,7 +188,7 @@ final class RedisPool {
     for place in places {
       place.socket?.tick()
       if place.socket == nil, let host = place.host, now >= place.retryAt {
-        place.socket = open(host, .primary)
+        place.socket = open(host, .primary, attempt: place.attempts)
       }
     }
     finder?.socket?.tick()
@@ -218,8 +218,8 @@ final class RedisPool {
     flush()
   }
 
-  func open(_ host: RedisHost, _ greeting: RedisLink.Greeting) -> RedisSocket {
-    RedisSocket(host, greeting, address, name: name, loop: loop, names: names)
+  func open(_ host: RedisHost, _ greeting: RedisLink.Greeting, attempt: Int) -> RedisSocket {
+    RedisSocket(host, greeting, address, attempt: attempt, name: name, loop: loop, names: names)
   }
 
   private func socket(_ id: ConnectionID) -> RedisSocket? {

@@ -27,8 +27,8 @@ final class RedisSocket {
   private let since: Tick
 
   init(
-    _ host: RedisHost, _ greeting: RedisLink.Greeting, _ address: RedisAddress, name: String, loop: EventLoop,
-    names: RedisNames
+    _ host: RedisHost, _ greeting: RedisLink.Greeting, _ address: RedisAddress, attempt: Int, name: String,
+    loop: EventLoop, names: RedisNames
   ) {
     self.host = host
     self.greeting = greeting
@@ -36,7 +36,7 @@ final class RedisSocket {
     self.name = name
     self.loop = loop
     since = loop.tick
-    names.lookUp(host) { [weak self] in self?.connect(to: $0) }
+    names.lookUp(host, attempt: attempt) { [weak self] in self?.connect(to: $0) }
   }
 
   var isReady: Bool { phase == .ready }

@@ -2,15 +2,19 @@ import Chat
 import EventLoop
 import Redis
 
-/// What a server finds out about Redis before it serves.
-enum RedisStart {
-  /// Milliseconds until all primaries must be connected.
-  private static let connectMilliseconds: Tick = 4_000
-  private static let askMilliseconds: Tick = 2_000
+/// What a server finds out about Redis before it serves, on the loop that will have the connections.
+struct RedisStart {
+  /// Until all primaries were asked: a Redis that is being started beside us gets this long.
+  static let milliseconds: Tick = 5_000
 
-  static func connect(_ cluster: ClusterConfiguration, serverID: String, loop: EventLoop) throws(StartFailure)
-    -> RedisPool
-  {
+  private let pool: RedisPool
+  private let loop: EventLoop
+  private let end: Tick
+
+  /// As `connect(_:name:loop:)`, to the Redis of a configuration.
+  static func connect(
+    _ cluster: ClusterConfiguration, serverID: String, loop: EventLoop
+  ) throws(StartFailure) -> RedisPool {
     var address: RedisAddress
     do throws(RedisAddress.Invalid) {
       address = try RedisAddress(cluster.redis)
@@ -18,47 +22,73 @@ enum RedisStart {
       throw StartFailure("--redis: \(error.description)")
     }
     if let password = cluster.redisPassword { address.password = password }
-    let settled = address
-    let pool = try starting { () throws(LoopError) in
-      try RedisPool(settled, name: "fastchat-\(serverID)", loop: loop)
+    return try connect(address, name: "fastchat-\(serverID)", loop: loop)
+  }
+
+  /// Waits until all primaries are connected and found to be usable. What should be otherwise, but is no
+  /// danger yet, is logged.
+  /// - Throws: one line that says why this Redis cannot be used.
+  static func connect(
+    _ address: RedisAddress, name: String, loop: EventLoop
+  ) throws(StartFailure) -> RedisPool {
+    let pool = try starting { () throws(LoopError) in try RedisPool(address, name: name, loop: loop) }
+    let start = RedisStart(pool: pool, loop: loop, end: loop.tick + milliseconds)
+    do throws(StartFailure) {
+      try start.turn { pool.isReady }
+      for primary in 0..<pool.primaries { try start.check(primary) }
+    } catch {
+      pool.close()
+      throw error
     }
-    let deadline = Clock.tick() + connectMilliseconds
-    pool.tick(loop.tick)
-    while !pool.isReady, Clock.tick() < deadline { turn(pool, loop) }
-    guard pool.isReady else {
-      let reason = pool.lastFailure.map { "\($0.failure)" } ?? "no answer"
-      let host = pool.lastFailure?.host.map { " at \($0)" } ?? ""
-      throw StartFailure(
-        "Redis (\(cluster.redisWithoutSecrets)) could not be reached\(host): \(reason); check --redis")
-    }
-    try checkEviction(pool, loop)
     return pool
   }
 
-  private static func turn(_ pool: RedisPool, _ loop: EventLoop) {
-    pool.flush()
-    loop.turn(waitAtMostMilliseconds: 20)
-    while let event = loop.next() { _ = pool.handle(event) }
-    pool.tick(loop.tick)
+  private func check(_ primary: Int) throws(StartFailure) {
+    var replies: [RedisReply?] = []
+    pool.send(.info("memory"), primary: primary) { replies.append($0) }
+    pool.send(.readDirectory, primary: primary) { replies.append($0) }
+    try turn { replies.count == 2 }
+    let host = pool.host(ofPrimary: primary)
+    guard let memory = replies[0].flatMap({ RedisInfo(reply: $0) }),
+      let replication = replies[1].flatMap({ RedisInfo(reply: $0) })
+    else { throw failure() }
+    if let problem = Self.evictionProblem(memory) {
+      // Without a limit nothing is evicted yet.
+      guard memory["maxmemory"] == "0" else { throw StartFailure("Redis \(host): \(problem)") }
+      Log.warning("redis settings", ["primary": host, "problem": problem])
+    }
+    if let problem = Self.replicationProblem(replication) {
+      Log.warning("redis settings", ["primary": host, "problem": problem])
+    }
   }
 
   /// A Redis that throws keys away when it is full would lose members and positions without a word.
-  private static func checkEviction(_ pool: RedisPool, _ loop: EventLoop) throws(StartFailure) {
-    var left = pool.primaries
-    var bad: String?
-    for primary in 0..<pool.primaries {
-      pool.send(.info("memory"), primary: primary) { reply in
-        left -= 1
-        guard let info = reply.flatMap({ RedisInfo(reply: $0) }), info["maxmemory"] != "0",
-          let policy = info["maxmemory_policy"], policy != "noeviction"
-        else { return }
-        bad = policy
-      }
+  private static func evictionProblem(_ memory: RedisInfo) -> String? {
+    guard let policy = memory["maxmemory_policy"], policy != "noeviction" else { return nil }
+    return "its maxmemory-policy is \(policy) and must be noeviction"
+  }
+
+  /// `INFO` tells how many replicas are good only where some are asked for.
+  private static func replicationProblem(_ replication: RedisInfo) -> String? {
+    guard replication["connected_slaves"] != "0", replication["min_slaves_good_slaves"] == nil else {
+      return nil
     }
-    let deadline = Clock.tick() + askMilliseconds
-    while left > 0, Clock.tick() < deadline { turn(pool, loop) }
-    if let bad {
-      throw StartFailure("Redis has maxmemory-policy \(bad) and would lose keys; set it to noeviction")
+    return "it has replicas; min-replicas-to-write 1 keeps a primary that is cut off from taking writes"
+  }
+
+  /// Turns until something is so. What trying again cannot help ends it at once.
+  private func turn(until isOver: () -> Bool) throws(StartFailure) {
+    while !isOver() {
+      guard loop.tick < end, pool.lastFailure?.failure.isLasting != true else { throw failure() }
+      pool.tick(loop.tick)
+      loop.turn(waitAtMostMilliseconds: 20)
+      while let event = loop.next() { _ = pool.handle(event) }
     }
+  }
+
+  private func failure() -> StartFailure {
+    let last = pool.lastFailure
+    let host = last?.host?.description ?? pool.address.description
+    return StartFailure("Redis \(host): \(last?.failure ?? .noAnswer); check --redis")
   }
 }

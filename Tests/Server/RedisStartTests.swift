@@ -1,3 +1,4 @@
+import EventLoop
 import Redis
 import Support
 import Testing
@@ -5,11 +6,17 @@ import Testing
 @testable import Server
 
 /// What a server says at its start of the Redis that it was given.
-@Suite(.serialized) struct RedisCheckTests {
+@Suite(.serialized) struct RedisStartTests {
   private func failure(_ text: String) -> String? {
     guard let address = try? RedisAddress(text) else { return "no address" }
+    var configuration = LoopConfiguration()
+    configuration.connections = 64
+    guard let loop = try? EventLoop(configuration) else { return "no loop" }
+    defer { loop.shutdown() }
     do throws(StartFailure) {
-      try RedisCheck.run(address, name: "test")
+      let pool = try RedisStart.connect(address, name: "test", loop: loop)
+      #expect(pool.isReady)
+      pool.close()
       return nil
     } catch {
       #expect(!error.message.contains("\n"))
@@ -28,21 +35,21 @@ import Testing
       try server.ask("CONFIG", "SET", "maxmemory", "100mb")
       let address = "127.0.0.1:\(server.port)"
       #expect(
-        failure(address) == "redis \(address): its maxmemory-policy is allkeys-lru and must be noeviction"
+        failure(address) == "Redis \(address): its maxmemory-policy is allkeys-lru and must be noeviction"
       )
     }
   }
 
   @Test func nobodyThereIsSaid() throws {
     let address = "127.0.0.1:\(try RedisServerProcess.freePort())"
-    #expect(failure(address) == "redis \(address): connect: Connection refused")
+    #expect(failure(address) == "Redis \(address): connect: Connection refused; check --redis")
   }
 
   @Test func aReplicaIsRefused() throws {
     try withRedisServer { server in
       try server.ask("REPLICAOF", "127.0.0.1", "1")
       let address = "127.0.0.1:\(server.port)"
-      #expect(failure(address) == "redis \(address): it is a replica, not a primary")
+      #expect(failure(address) == "Redis \(address): it is a replica, not a primary; check --redis")
     }
   }
 
@@ -50,8 +57,8 @@ import Testing
     try withRedisServers([try RedisServerProcess(password: "geheim")]) { servers in
       let address = "127.0.0.1:\(servers[0].port)"
       let words = try #require(failure("redis://:falsch@\(address)"))
-      #expect(words.hasPrefix("redis \(address): it refuses: WRONGPASS") && !words.contains("falsch"))
-      #expect(failure(address)?.hasPrefix("redis \(address): it refuses: NOAUTH") == true)
+      #expect(words.hasPrefix("Redis \(address): it refuses: WRONGPASS") && !words.contains("falsch"))
+      #expect(failure(address)?.hasPrefix("Redis \(address): it refuses: NOAUTH") == true)
     }
   }
 
