@@ -93,11 +93,8 @@ import Testing
       try nodes[0].ask("MIGRATE", "127.0.0.1", "\(nodes[1].port)", key, "0", "5000")
       let before = driver.pool.figures.redirections
       #expect([SessionRegistered](reply: try #require(try driver.ask(register(number))))?.count == 1)
-      guard case .array(let fields) = try driver.ask(.sessions(ofUser: user(number))) else {
-        Issue.record("the sessions are not found")
-        return
-      }
-      #expect(fields.count == 2)
+      // Not a look-up: its answer would be one of a primary whose name is not read behind it.
+      #expect(try driver.ask(.sessions(ofUser: user(number))) == nil)
       #expect(driver.pool.figures.redirections == before + 2)
       // It has arrived.
       for place in [1, 0, 2] { try nodes[place].ask("CLUSTER", "SETSLOT", slot, "NODE", ids[1]) }

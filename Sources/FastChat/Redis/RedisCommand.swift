@@ -50,10 +50,11 @@ public struct RedisCommand: Sendable, Equatable {
   /// The slot of `key` in a Redis Cluster.
   public var slot: UInt16? { key.map { $0.withUnsafeBytes(HashSlot.of) } }
 
-  /// Whether its named keys are all that it touches: other scripts go on to keys beside the one they are given.
-  public var touchesItsKeyAlone: Bool {
+  /// Whether it may be asked of the primary to which its slot is on its way (`-ASK`): it touches the key that
+  /// it names alone, where other scripts go on to keys beside it. Not look-ups: who answers these must be one
+  /// of the primaries that say behind them who they are.
+  public var mayFollowItsKey: Bool {
     switch script {
-    case nil: key != nil
     case .registerSessions, .removeSessions, .removeRoom, .renewLease, .dropLease: true
     default: false
     }

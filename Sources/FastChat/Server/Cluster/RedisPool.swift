@@ -142,7 +142,7 @@ final class RedisPool {
   }
 
   func send(_ command: RedisCommand, primary: Int, _ answer: @escaping AnswerHandler) {
-    let mayMove = slotPlaces != nil && command.touchesItsKeyAlone
+    let mayMove = slotPlaces != nil && command.mayFollowItsKey
     let one = Pending(answer: answer, command: mayMove ? command : nil, topology: topology)
     let socket = places.indices.contains(primary) ? places[primary].socket : nil
     if !put(command, one, socket, asking: false) { unanswered.append(answer) }
