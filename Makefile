@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build run test conformance kills sim chaos cluster bench lint format docs docs-html clean packages-run packages-test packages-cluster
+.PHONY: help build run test conformance kills sim mutants chaos cluster bench lint format docs docs-html clean packages-run packages-test packages-cluster
 
 # Flags for `make run` and `make bench`: make run ARGS="--listen 127.0.0.1:9000"
 ARGS ?=
@@ -38,6 +38,9 @@ kills: build packages-test ## Kill the server 50 times under load and look for w
 sim: packages-test ## Run simulated clusters (SEEDS=1000; ARGS="--faults kill,freeze")
 	$(RELEASE) --product fastchat-sim
 	.build/release/fastchat-sim --seeds $(or $(SEEDS),1000) $(ARGS)
+
+mutants: packages-test ## Show that the simulator sees each of 50 deliberate faults (15 minutes)
+	scripts/mutants $(ARGS)
 
 chaos: build packages-test ## Real processes under real faults (SECONDS=60 SEED=n; ARGS="--faults kill,stop")
 	$(RELEASE) --product fastchat-chaos

@@ -268,16 +268,11 @@ final class RegistrarStage {
     let newest = others.compactMap(\.helloAt).max() ?? 0
     var entry = entry
     entry.helloAt = entry.helloAt ?? store.sessions[entry.session]?.entry.helloAt ?? max(now, newest + 1)
-    guard entry.helloAt! > newest else {
-      return SessionRegistered(
-        session: entry.session, helloAt: entry.helloAt!, isOutdated: true, replaced: [])
-    }
-    let replaced = others.map { other in
+    let replaced = others.filter { $0.helloAt! < entry.helloAt! }.map { other in
       ReplacedSession(
         server: ServerEpoch(server: Self.server, epoch: store.sessions[other.session]!.epoch),
         session: other.session)
     }
-    for other in others { store.sessions[other.session] = nil }
     store.sessions[entry.session] = (epoch, entry)
     return SessionRegistered(
       session: entry.session, helloAt: entry.helloAt!, isOutdated: false, replaced: replaced)
@@ -295,6 +290,8 @@ final class RegistrarStage {
     case .replaced(let session):
       shards[index].registered.remove(session)
       shards[index].replaced.insert(session)
+      // The edge closes it.
+      if attached.removeValue(forKey: session) != nil { schedule(.answer { $0.detach(session) }, in: 0) }
     case .roomRegistered(let chat):
       if shards[index].isDoubted { failures.append("\(chat) registered while in doubt") }
       shards[index].words[chat, default: 0] += 1

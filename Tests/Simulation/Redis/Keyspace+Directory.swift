@@ -63,6 +63,9 @@ extension Keyspace {
     return String(text.dropLast("}:d".count))
   }
 
+  /// Sessions of one device that are kept.
+  private static let deviceSessions = 8
+
   /// `register-sessions.lua`
   mutating func registerSessions(_ texts: CommandTexts, now: WallTime) -> RedisReply {
     let user = Self.user(texts, key: 0)
@@ -74,24 +77,25 @@ extension Keyspace {
       let device = texts.string(place + 1)
       let field = server + ":" + session
       let others = rows.filter { $0.key != field && $0.value.device == device }
-      let newest = others.values.map(\.helloAt).max() ?? 0
+        .sorted { ($1.value.helloAt, $0.key) < ($0.value.helloAt, $1.key) }
       var hello = texts.optionalNumber(place + 2)
       if hello == nil, let own = rows[field], own.epoch == epoch, own.device == device { hello = own.helloAt }
-      let time = hello ?? max(now, newest + 1)
-      let isOutdated = newest >= time
-      var replaced: [RedisReply] = []
+      let time = hello ?? max(now, (others.first?.value.helloAt ?? 0) + 1)
+      let newer = others.count { $0.value.helloAt >= time }
+      let isOutdated = newer >= Self.deviceSessions
+      var older: [RedisReply] = []
       if isOutdated {
         rows[field] = nil
       } else {
-        for (name, row) in others.sorted(by: { $0.key < $1.key }) {
+        for (name, row) in others[newer...] {
           let number = String(name.drop { $0 != ":" }.dropFirst())
-          replaced.append(.array([.text(row.server), .text(row.epoch), .text(number)]))
-          rows[name] = nil
+          older.append(.array([.text(row.server), .text(row.epoch), .text(number)]))
         }
+        for (name, _) in others.dropFirst(max(Self.deviceSessions - 1, newer)) { rows[name] = nil }
         rows[field] = SessionRow(server: server, epoch: epoch, device: device, helloAt: time)
       }
       reply.append(
-        .array([.text(session), .integer(time), .integer(isOutdated ? 1 : 0), .array(replaced)]))
+        .array([.text(session), .integer(time), .integer(isOutdated ? 1 : 0), .array(older)]))
     }
     sessions[user] = rows.isEmpty ? nil : rows
     return .array(reply)

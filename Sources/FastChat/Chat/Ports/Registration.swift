@@ -21,9 +21,9 @@ public struct SessionEntry: Sendable, Equatable {
 public struct SessionRegistered: Sendable, Equatable {
   public var session: SessionID
   public var helloAt: WallTime
-  /// A newer session of the device is there: this one is over.
+  /// So many newer sessions of the device are there that this one is not kept: it is over.
   public var isOutdated: Bool
-  /// Older sessions of the device, taken out by this registration: their servers are told to end them.
+  /// Older sessions of the device: their servers are told to end them, and take them out.
   public var replaced: [ReplacedSession]
 
   public init(session: SessionID, helloAt: WallTime, isOutdated: Bool, replaced: [ReplacedSession]) {

@@ -27,8 +27,9 @@ extension Registrar {
   /// nil where it is not known whether they were registered.
   public func sessionsRegistered(_ tag: UInt64, _ entries: [SessionRegistered]?) {
     guard phase != .over else { return }
-    // Whom a registration took out is told so, even if its answer comes too late for anything else.
-    for entry in entries ?? [] {
+    // Even if the answer comes too late for anything else. But a session that is gone ends none: its client may
+    // be back at one that only looks older.
+    for entry in entries ?? [] where sessions[entry.session].map({ !$0.isGone }) ?? false {
       for replaced in entry.replaced { end(replaced) }
     }
     guard let request = takeRequest(tag), case .sessions(let asked) = request.content else { return }

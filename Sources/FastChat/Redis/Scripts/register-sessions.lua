@@ -4,10 +4,15 @@
 --
 -- KEYS[1]  fc:{u:<user>}:d: <server>:<session> -> server:epoch:device:time of hello
 -- ARGV     server, epoch, then of each session: session, device, time of its hello (or nothing)
--- Reply    of each session: session, time of its hello, whether a newer one of the device is there,
---          and server, epoch and session of each older one that was taken out
+-- Reply    of each session: session, time of its hello, whether so many newer ones of the device are there that
+--          it is not kept, and server, epoch and session of each older one
+--
+-- Older ones stay: their servers are told, and take them out. This may be a late request of a process that is
+-- gone, and whom it took out would be told by nobody, and hear of nothing.
 local call, match = redis.call, string.match
 local server, epoch = ARGV[1], ARGV[2]
+-- Sessions of one device that are kept: those beyond are of servers that are gone, or were told long ago.
+local DEVICE_SESSIONS = 8
 local PARTS = '^([^:]*):(%d+):([^:]*):(%d+)$'
 local time = call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -20,31 +25,39 @@ end
 for i = 3, #ARGV, 3 do
   local session, device, hello = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
   local field = server .. ':' .. session
-  local newest = 0
+  -- Of the device, the newest first.
+  local others = {}
   for name, row in pairs(rows) do
-    if name ~= field and row.device == device then newest = math.max(newest, row.hello) end
+    if name ~= field and row.device == device then others[#others + 1] = {name = name, row = row} end
   end
+  table.sort(others, function(a, b)
+    if a.row.hello ~= b.row.hello then return a.row.hello > b.row.hello end
+    return a.name < b.name
+  end)
   local own = rows[field]
   -- Asked twice since the answer was lost: the same time again.
   if not hello and own and own.epoch == epoch and own.device == device then hello = own.hello end
-  hello = hello or math.max(now, newest + 1)
-  local isOutdated, replaced = newest >= hello, {}
+  hello = hello or math.max(now, (others[1] and others[1].row.hello or 0) + 1)
+  local newer, older = 0, {}
+  for i, other in ipairs(others) do
+    if other.row.hello >= hello then
+      newer = i
+    else
+      older[#older + 1] = {other.row.server, other.row.epoch, match(other.name, '%d+$')}
+    end
+  end
+  local isOutdated = newer >= DEVICE_SESSIONS
   if isOutdated then
-    if own then
-      call('HDEL', KEYS[1], field)
-      rows[field] = nil
-    end
+    call('HDEL', KEYS[1], field)
+    rows[field], older = nil, {}
   else
-    for name, row in pairs(rows) do
-      if name ~= field and row.device == device then
-        replaced[#replaced + 1] = {row.server, row.epoch, match(name, '%d+$')}
-        call('HDEL', KEYS[1], name)
-      end
+    for i = math.max(DEVICE_SESSIONS, newer + 1), #others do
+      call('HDEL', KEYS[1], others[i].name)
+      rows[others[i].name] = nil
     end
-    for _, gone in ipairs(replaced) do rows[gone[1] .. ':' .. gone[3]] = nil end
     call('HSET', KEYS[1], field, server .. ':' .. epoch .. ':' .. device .. ':' .. string.format('%.0f', hello))
     rows[field] = {server = server, epoch = epoch, device = device, hello = hello}
   end
-  reply[#reply + 1] = {session, hello, isOutdated and 1 or 0, replaced}
+  reply[#reply + 1] = {session, hello, isOutdated and 1 or 0, older}
 end
 return reply
