@@ -120,7 +120,6 @@ final class BothServers {
       let field = texts[1] + ":" + texts[3 + place * 3]
       let device = texts[3 + place * 3 + 1]
       if texts[3 + place * 3 + 2].isEmpty, devices[field] != device { times.append(session.helloAt) }
-      if !session.isOutdated { devices = devices.filter { $0.value != device } }
       devices[field] = session.isOutdated ? nil : device
     }
     return times.min()

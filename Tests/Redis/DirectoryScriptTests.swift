@@ -96,7 +96,7 @@ import Testing
         #expect(try !register(both, session, at: server, helloAt: time + Int64(session)).isOutdated)
       }
       let ninth = try register(both, 9, at: server, helloAt: time + 9)
-      #expect(ninth.replaced.map(\.session.raw) == [8, 7, 6, 5, 4, 3, 2, 1])
+      #expect(ninth.replaced.map(\.session.raw) == [1, 2, 3, 4, 5, 6, 7, 8])
       // The oldest went; it is not kept when it comes again, nor ends anybody.
       #expect(try register(both, 1, at: server, helloAt: time + 1).isOutdated)
       #expect(try register(both, 2, at: server, helloAt: time + 2).replaced.isEmpty)

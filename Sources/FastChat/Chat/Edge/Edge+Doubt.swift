@@ -140,10 +140,11 @@ extension Edge {
         if let user = userNames.find(name) { catchUp(chat, sessionsOf: user, partition: p, row.seq, from: 0) }
       }
     } else if row.kind.dependsOnState, let user = userNames.find(concerned) {
-      // Who was no member until now joined here, and reads from there.
       let entry = membership(of: user, in: chat)
+      // All of the user's sessions may stand beyond this: then none of them reads that he came or went.
+      if row.role != .none, entry == nil { enterRoom(user: user, chat, joined: row.seq) }
+      // Who was no member until now joined here, and reads from there.
       catchUp(chat, sessionsOf: user, partition: p, row.seq, from: entry == nil ? row.seq - 1 : 0)
-      // Where all of the user's sessions stand beyond a removal, none of them reads it.
       if row.role == .none, let entry, memberships[entry].pointee.joined <= row.seq {
         removeMembership(entry)
       }
