@@ -12,7 +12,7 @@ export async function diagnose(url, ms) {
   if (answer === null) {
     return new FastChatError("network", `${host} cannot be reached`, protocol === "wss:"
       ? "check the network, that the server runs there, and that it speaks TLS"
-      : "check the network, and that the server runs there");
+      : "check the network, that the server runs there, and that it does not want wss://");
   }
   if (answer.type === "opaque") {
     return new FastChatError("network", `${host} answers, but takes no WebSocket from this page`,

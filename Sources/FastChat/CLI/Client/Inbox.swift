@@ -13,7 +13,7 @@ final class Inbox: Sendable {
     case output(String)
     /// A question or a change that the user asked for is done.
     case done
-    /// The client has ended, and all its events are shown.
+    /// The client has ended, all its events are shown, and what is to be kept is kept.
     case ended
     case signal(Int32)
   }
@@ -58,6 +58,8 @@ final class Inbox: Sendable {
       for await event in events {
         await withCheckedContinuation { post(.event(event, $0)) }
       }
+      // The program may go once what it was shown is kept as shown.
+      await client.stop()
       post(.ended)
     }
   }

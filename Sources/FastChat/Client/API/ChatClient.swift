@@ -68,7 +68,9 @@ public final class ChatClient: Sendable {
   /// consumer to take the last events, so that they are not handed again. Unsent messages are kept for the
   /// next client with this storage.
   public func stop() async {
-    if mailbox.post(.stop) { await board.waitForEnd() }
+    // Also where it is ending already: the last save comes after the last word is taken.
+    mailbox.post(.stop)
+    await board.waitForEnd()
   }
 
   // MARK: What goes
