@@ -1,0 +1,80 @@
+import Foundation
+import Support
+import Synchronization
+import Testing
+
+/// All tests with real parts: one after the other, since two cores carry brokers, Redis and servers.
+@Suite(.serialized, .enabled(if: KafkaBroker.isApacheKafka, "needs Apache Kafka, which cannot be had here"))
+struct ClusterTests {}
+
+/// A Redis of its own, names of topics of its own on the run's broker, and servers on them.
+final class Instances {
+  let redis: RedisServerProcess
+  let broker: KafkaBroker
+  let prefix: String
+  private(set) var servers: [ServerProcess] = []
+  private static let made = Atomic(0)
+
+  init() throws {
+    broker = try KafkaBroker.shared.get()
+    redis = try RedisServerProcess()
+    prefix = "c\(getpid())-\(Self.made.add(1, ordering: .relaxed).newValue)"
+  }
+
+  /// The flags of a server in this cluster.
+  func flags(_ id: String) -> [String] {
+    [
+      "--kafka", broker.addresses, "--kafka-prefix", prefix, "--partitions", "4", "--redis",
+      "127.0.0.1:\(redis.port)", "--server-id", id, "--shards", "2",
+    ]
+  }
+
+  /// Starts a server and waits until it is ready.
+  @discardableResult
+  func start(_ id: String) throws -> ServerProcess {
+    let server = try ServerProcess(flags(id))
+    servers.append(server)
+    return server
+  }
+
+  func flush() throws { try run("FLUSHALL") }
+
+  /// What `redis-cli` prints.
+  @discardableResult
+  func run(_ words: String...) throws -> String {
+    let done = try ServerProcess.execute(["redis-cli", "-p", "\(redis.port)"] + words)
+    guard done.status == 0 else { throw TestFailure("redis-cli: \(done.errors)") }
+    return done.output
+  }
+
+  /// All standard errors, for whoever has to find out what went wrong.
+  var errors: String { servers.map(\.errors).joined(separator: "\n--\n") }
+}
+
+/// Runs `body` with a cluster that lives as long as it.
+func withInstances(_ body: (Instances) throws -> Void) throws {
+  let instances = try Instances()
+  try withExtendedLifetime(instances) {
+    do {
+      try body(instances)
+    } catch {
+      throw TestFailure("\(error)\n\(instances.errors)")
+    }
+  }
+  for server in instances.servers { server.kill() }
+}
+
+extension ChatTestClient {
+  /// Takes the message of this `ack`, and no other one may come twice.
+  func takeMessage(of ack: ChatFrame, within seconds: Int = 20) throws {
+    try take("the message \(ack.seq ?? 0)", .after(.seconds(seconds))) {
+      $0.type == "message" && $0.chat == ack.chat && $0.seq == ack.seq
+    }
+  }
+
+  /// What a device holds that has seen all that came of these chats.
+  func cursors(_ chats: String...) -> String {
+    let pairs = chats.map { chat in "\(JSONValue.quoted(chat)):\(events(of: chat).last?.seq ?? 0)" }
+    return "{" + pairs.joined(separator: ",") + "}"
+  }
+}
