@@ -102,13 +102,17 @@ final class RunningServer {
     let configuration = context.configuration
     let isCluster = configuration.cluster != nil
     let patience = isCluster ? Self.clusterProvingMilliseconds : Self.provingMilliseconds
-    if !context.proven.wait(until: Clock.tick() + patience) {
+    let deadline = Clock.tick() + patience
+    if !context.proven.wait(until: deadline) {
       if let failure = shared.failure { throw failure }
       Log.warning(
         isCluster
           ? "the server has not found its place in the cluster yet; it is not ready"
           : "the store has not committed yet; the server is not ready")
     }
+    // In a cluster the log has to take a record too, and a lease to hold: moments, where all else is there.
+    while !shared.health.isReady(at: Clock.tick()), Clock.tick() < deadline { usleep(2_000) }
+    if let failure = shared.failure { throw failure }
     let main = configuration.listen.description(port: context.listeners.mainPort)
     let admin = configuration.admin.description(port: context.listeners.adminPort)
     var line = "ready ws=\(main) admin=\(admin)\n"

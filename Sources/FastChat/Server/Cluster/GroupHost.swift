@@ -4,7 +4,11 @@ import Kafka
 /// Which partitions are this server's, by the groups that it belongs to: its own place, and those of the dead
 /// servers that it stands in for.
 final class GroupHost {
+  /// Milliseconds until a place that was lost is taken again.
+  private static let rejoinMilliseconds: Tick = 500
+
   private unowned let router: Router
+  private var joinAt: Tick = .min
   private var own: Membership?
   private var standIns: [Membership] = []
   private(set) var owners: [OwnerHost?]
@@ -25,7 +29,7 @@ final class GroupHost {
 
   /// Takes the own place, where everything of this server stands: routers belong to the group only then.
   func join() {
-    guard own == nil, router.registrar.isStanding, !router.isEnding else { return }
+    guard own == nil, router.registrar.isStanding, !router.isEnding, router.tick >= joinAt else { return }
     own = Membership(router, instance: router.serverID)
   }
 
@@ -44,6 +48,7 @@ final class GroupHost {
   /// The membership is over: another one has its place, or it failed.
   func lost(_ member: Membership, isFenced: Bool) {
     let isStandIn = member !== own
+    if !isStandIn { joinAt = router.tick + Self.rejoinMilliseconds }
     Log.info("a place in the group is lost", ["of": member.instance, "fenced": "\(isFenced)"])
     drop(member)
     if isStandIn { router.watch.fenced(server: member.instance) }

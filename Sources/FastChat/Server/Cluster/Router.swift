@@ -46,8 +46,9 @@ final class Router {
   private var answered: [BrokerHelper.Answered] = []
   private var mail = RouterMail()
   private var bells: [RouterQueue.Bell] = []
-  /// Records that the producer had no room for.
+  /// Records that the producer had no room for, from `carriedStart` on.
   private var carried = ByteBuffer()
+  private var carriedStart = 0
   private(set) var registrar: RegistrarHost!
   private(set) var group: GroupHost!
   private(set) var watch: LeaseWatch!
@@ -164,10 +165,14 @@ final class Router {
       }
     }
     links.probe(self)
-    let logHolds = (links.producer.acknowledgedAt ?? .min / 2) + Health.logMilliseconds
-    shared.health.backboneHolds(until: min(registrar.leaseHeldUntil, logHolds))
+    tellHealth()
     links.reportNotices()
     reportFigures()
+  }
+
+  private func tellHealth() {
+    let logHolds = (links.producer.acknowledgedAt ?? .min / 2) + Health.logMilliseconds
+    shared.health.backboneHolds(until: min(registrar.leaseHeldUntil, logHolds))
   }
 
   // MARK: From the shards
@@ -195,9 +200,18 @@ final class Router {
 
   private func appendCarried() {
     guard !carried.isEmpty else { return }
-    let taken = links.producer.append(carried.bytes, at: tick, stamp: Clock.nanoseconds())
+    let rest = UnsafeRawBufferPointer(rebasing: carried.bytes[carriedStart...])
+    let taken = links.producer.append(rest, at: tick, stamp: Clock.nanoseconds())
     queue.release(taken)
-    carried.removeFirst(taken)
+    carriedStart += taken
+    // What waits is moved only when most of it has gone.
+    if carriedStart == carried.count {
+      carried.removeAll(keepingAtMost: 4 << 20)
+      carriedStart = 0
+    } else if carriedStart > carried.count / 2 {
+      carried.removeFirst(carriedStart)
+      carriedStart = 0
+    }
   }
 
   private func ask(_ query: ViewQuery, shard: Int) {
@@ -246,12 +260,14 @@ final class Router {
   private func drainReports() {
     let restarts = links.producer.restarts
     let descriptor = links.producer.descriptor
+    let isFirst = links.producer.acknowledgedAt == nil
     attempt("reading delivery reports") { () throws(KafkaError) in try links.producer.drain(at: tick) }
     if links.producer.restarts != restarts {
       Log.warning("the log's producer was begun anew; what was on its way is answered unavailable")
       loop.unwatch(descriptor: descriptor)
       watch(links.producer.descriptor, .reports)
     }
+    if isFirst, links.producer.acknowledgedAt != nil { tellHealth() }
     appendCarried()
     reports.tell(links.producer.reports, shared.ports, metrics)
     links.producer.reportsTaken()
