@@ -125,7 +125,11 @@ public final class ServerProcess {
   private func start() throws {
     var all = flags
     var defaults = [("--listen", "127.0.0.1:\(port)"), ("--admin", "127.0.0.1:\(adminPort)")]
-    if let place { all += place.flags } else { defaults.append(("--data", data)) }
+    if let place {
+      all += place.flags
+    } else if !flags.contains("--kafka") {
+      defaults.append(("--data", data))
+    }
     for (flag, value) in defaults where !flags.contains(where: { $0 == flag || $0.hasPrefix(flag + "=") }) {
       all += [flag, value]
     }

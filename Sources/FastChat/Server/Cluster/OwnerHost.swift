@@ -112,10 +112,7 @@ final class OwnerHost {
     case .lookUp(let tag, let lookUp): self.lookUp(tag, lookUp)
     case .readLeases(let tag): readLeases(tag)
     case .send(let target, let batch): send(batch, to: target)
-    case .verdict(let target, let verdict):
-      router.attempt("sending a verdict") { () throws(KafkaError) in
-        try router.links.inboxes.send(verdict, to: target)
-      }
+    case .verdict(let target, let verdict): send(verdict, to: target)
     case .readLog(let reading, let place): readLog(reading, from: place)
     case .pauseLog: pause(true)
     case .resumeLog: pause(false)
@@ -176,7 +173,8 @@ final class OwnerHost {
   }
 
   /// Look-ups, and behind the last one on each primary the question how it is called. Where there is one primary
-  /// alone, the leases are read behind them too: the owner reads them next, and so they are there.
+  /// alone, the leases are read behind them, which tells that too: the owner reads them next, and so they are
+  /// there.
   private func lookUp(_ tag: UInt64, _ lookUp: LookUp) {
     let began = Clock.nanoseconds()
     let redis = router.redis
@@ -186,38 +184,39 @@ final class OwnerHost {
       let primary = redis.primary(of: command)
       if !primaries.contains(primary) { primaries.append(primary) }
     }
-    let readsLeases = redis.primaries == 1
-    let gathered = Gathered(commands.count + primaries.count + (readsLeases ? 1 : 0))
+    let isAlone = redis.primaries == 1
+    let gathered = Gathered(commands.count + primaries.count)
     let take = { [weak self] (place: Int) in
       { [weak self] (reply: RedisReply?) in
         gathered.put(reply, at: place)
         guard gathered.isComplete, let self, !isOver else { return }
         router.metrics.record(.lookUp, nanoseconds: Clock.nanoseconds() - began)
-        lookedUp(tag, lookUp, gathered, primaries: primaries.count, readsLeases: readsLeases)
+        lookedUp(tag, lookUp, gathered.all, isAlone: isAlone)
       }
     }
     for (i, command) in commands.enumerated() {
       redis.send(command, primary: redis.primary(of: command), take(i))
     }
     for (i, primary) in primaries.enumerated() {
-      redis.send(.readDirectory, primary: primary, take(commands.count + i))
+      redis.send(isAlone ? .readLeases : .readDirectory, primary: primary, take(commands.count + i))
     }
-    if readsLeases { redis.send(.readLeases, take(commands.count + primaries.count)) }
   }
 
-  private func lookedUp(
-    _ tag: UInt64, _ lookUp: LookUp, _ gathered: Gathered, primaries: Int, readsLeases: Bool
-  ) {
-    let count = gathered.replies.count - primaries - (readsLeases ? 1 : 0)
-    let known = gathered.replies[..<(count + primaries)].compactMap { $0 }
+  private func lookedUp(_ tag: UInt64, _ lookUp: LookUp, _ replies: [RedisReply]?, isAlone: Bool) {
+    let count = lookUp.users.count + lookUp.rooms.count
     var answer = LookedUp(tag: tag)
-    if known.count == count + primaries {
-      answer = LookedUp(tag: tag, lookUp, replies: Array(known[..<count]), primaries: Array(known[count...]))
+    if let replies, let last = replies.last {
+      answer = LookedUp(
+        tag: tag, lookUp, replies: Array(replies[..<count]), primaries: isAlone ? [] : Array(replies[count...]))
+      if isAlone {
+        let leases = LeasesRead(tag: 0, reply: last)
+        answer.hasFailed = answer.hasFailed || leases.hasFailed
+        answer.directories = leases.directories
+        leasesBehind = leases
+      }
     } else {
       answer.hasFailed = true
     }
-    let leases = readsLeases ? gathered.replies.last ?? nil : nil
-    leasesBehind = leases.map { LeasesRead(tag: 0, reply: $0) }
     input { $0.lookedUp(answer) }
     leasesBehind = nil
   }
@@ -237,12 +236,22 @@ final class OwnerHost {
 
   // MARK: Inboxes
 
+  /// To another server by its inbox. To this one at once: a batch that comes by a shorter way is one that comes
+  /// early (DESIGN I7), and costs no broker two requests.
   private func send(_ batch: Batch, to target: ServerEpoch) {
+    router.metrics.add(.batchesSent)
+    if router.isThisServer(target) { return router.dispatch(batch) }
     var isSent = false
     router.attempt("sending a batch") { () throws(KafkaError) in
       isSent = try router.links.inboxes.send(batch, to: target)
     }
-    router.metrics.add(.batchesSent)
     if !isSent { notSent(target) }
+  }
+
+  private func send(_ verdict: Verdict, to target: ServerEpoch) {
+    if router.isThisServer(target) { return router.dispatch(verdict) }
+    router.attempt("sending a verdict") { () throws(KafkaError) in
+      try router.links.inboxes.send(verdict, to: target)
+    }
   }
 }

@@ -323,12 +323,8 @@ final class Router {
     while let item = record.next() {
       isEmpty = false
       switch item {
-      case .batch(let batch):
-        let news = LogNews(batch: batch, provesBackbone: true)
-        for port in shared.ports { port.post(news) }
-      case .verdict(let verdict):
-        guard let port = port(of: verdict.origin.session) else { continue }
-        port.post(LogNews(verdicts: [verdict]))
+      case .batch(let batch): dispatch(batch, provesBackbone: true)
+      case .verdict(let verdict): dispatch(verdict)
       case .replaced(let session): port(of: session)?.post(.replaced(session))
       case .ephemeral(let event, let epoch): relay.take(event, from: epoch)
       }
@@ -338,6 +334,18 @@ final class Router {
     let proof = LogNews(provesBackbone: true)
     for port in shared.ports { port.post(proof) }
   }
+
+  /// Every shard gets every batch.
+  func dispatch(_ batch: Batch, provesBackbone: Bool = false) {
+    let news = LogNews(batch: batch, provesBackbone: provesBackbone)
+    for port in shared.ports { port.post(news) }
+  }
+
+  func dispatch(_ verdict: Verdict) {
+    port(of: verdict.origin.session)?.post(LogNews(verdicts: [verdict]))
+  }
+
+  func isThisServer(_ target: ServerEpoch) -> Bool { target.epoch == epoch && target.server == serverID }
 
   /// Nil for a session that no server of this shape has: what comes from elsewhere is not trusted.
   func port(of session: SessionID) -> ShardPort? {
