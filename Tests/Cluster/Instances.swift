@@ -72,9 +72,12 @@ extension ChatTestClient {
     }
   }
 
-  /// What a device holds that has seen all that came of these chats.
+  /// What a device holds that has seen all that came of these chats, its own messages too.
   func cursors(_ chats: String...) -> String {
-    let pairs = chats.map { chat in "\(JSONValue.quoted(chat)):\(events(of: chat).last?.seq ?? 0)" }
+    let pairs = chats.map { chat in
+      let seqs = received.filter { $0.chat == chat && ($0.isEvent || $0.type == "ack") }.compactMap(\.seq)
+      return "\(JSONValue.quoted(chat)):\(seqs.max() ?? 0)"
+    }
     return "{" + pairs.joined(separator: ",") + "}"
   }
 }

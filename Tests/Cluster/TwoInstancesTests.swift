@@ -48,7 +48,7 @@ extension ClusterTests {
         let second = try cluster.start("s2")
         let older = try ChatTestClient.attached(port: first.port, user: "carol", device: "phone")
         _ = try ChatTestClient.attached(port: second.port, user: "carol", device: "phone")
-        #expect(try older.socket.close().code == 4008)
+        #expect(try older.socket.close().code == 4504)
       }
     }
   }
