@@ -311,12 +311,14 @@ function renderStatus() {
   const { head, next = "", why, kept, label } = statusWords(state);
   const status = byId("status");
   status.dataset.phase = state.phase;
-  const words = [kept, why, state.storage?.text].filter(Boolean).join(" ");
-  status.hidden = head === "" && words === "";
+  status.dataset.kind = state.error?.kind ?? "";
+  const told = [kept, state.storage?.text].filter(Boolean).join(" ");
+  status.hidden = head === "" && why === "" && told === "";
   say("status-text", head);
   // Counts down every second: for the eye only.
   say("status-next", next);
-  say("status-why", words);
+  say("status-kept", told);
+  say("status-why", why);
   const action = byId("status-action");
   action.hidden = label === "";
   action.textContent = label;
@@ -389,7 +391,13 @@ byId("back").addEventListener("click", () => (location.hash = ""));
 byId("status-action").addEventListener("click", statusAction);
 byId("search").addEventListener("input", () => renderList());
 byId("search").addEventListener("keydown", (event) => {
-  if (event.key === "Enter") byId("chats").querySelector(".row")?.click();
+  if (event.key !== "Enter") return;
+  // The focus moves on: the key would come to where it went.
+  event.preventDefault();
+  const row = byId("chats").querySelector(".row");
+  row?.click();
+  // To where one is already, the address does not change.
+  if (row?.hash === location.hash) route();
 });
 byId("sidebar").addEventListener("keydown", walkList);
 addEventListener("hashchange", route);

@@ -235,6 +235,10 @@ import Testing
         try page.type("\n", into: ".row:focus")
         try page.waitForChat("bob")
         try page.wait(until: "document.activeElement === document.querySelector('#text')")
+        // The key that chose the chat is not a line in it.
+        try page.type("bob\n", into: "#search")
+        try page.wait(until: "document.activeElement === document.querySelector('#text')")
+        #expect(try page.run("return document.querySelector('#text').value").string == "")
       }
     }
   }

@@ -18,7 +18,7 @@ import Testing
     print("SDK ledger: seed \(Self.seed)")
     try withServer(["--shards", "2", "--limits-rate", "1000000", "--log-level", "error"]) { server in
       let proxy = try CuttingProxy(
-        to: server.port, bytesPerCut: 60_000, seed: Self.seed, isCutting: false)
+        to: server.port, bytesPerCut: 120_000, seed: Self.seed, isCutting: false)
       defer { proxy.stop() }
       try server.attach("alice", "setup").ask(
         #""type":"create","chat":"room:ledger","name":"L","public":true"#, expecting: "ok")
@@ -34,7 +34,13 @@ import Testing
         proxy.cutAll()
         try begin(page, proxy)
         try send(page, (share / 2)..<share)
-        try page.wait(until: "pending().every((count) => count === 0)")
+        do {
+          try page.wait(until: "pending().every((count) => count === 0)", .after(.seconds(120)))
+        } catch {
+          let states = try page.run(
+            "return devices.map(({ client, lives }) => [client.pending().length, lives, client.state])")
+          throw TestFailure("seed \(Self.seed), \(proxy.cuts) cuts: \(states)")
+        }
         let cuts = proxy.cuts
         proxy.stopCutting()
         proxy.cutAll()
