@@ -95,7 +95,10 @@ extension Edge {
       let keys = partitions[p].ahead
       partitions[p].ahead.removeAll(keepingCapacity: true)
       for key in keys {
-        guard let number = listenerNumbers[key], listeners[number].pointee.state == .ahead else { continue }
+        // A key may be of one that is gone, and its numbers those of a chat of another partition by now.
+        guard let number = listenerNumbers[key], listeners[number].pointee.state == .ahead,
+          listeners[number].pointee.partition == p
+        else { continue }
         if listeners[number].pointee.at <= position {
           settleLive(number)
         } else {
