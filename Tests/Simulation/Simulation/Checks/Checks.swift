@@ -40,6 +40,9 @@ public final class Checks {
   private var removals: [ChatUser: (seq: Seq, at: Tick)] = [:]
   /// Until then removals in the partition may be unknown again: its view went back.
   private var excused: [Tick]
+  /// Behind which the log was replayed into each partition's view, the highest: what was before that in a
+  /// chat is not known there.
+  private(set) var replayedBehind: [Seq]
   private var checkedDoubles = 0
   private var checkedAuthors = 0
 
@@ -52,6 +55,12 @@ public final class Checks {
     self.truth = truth
     roster = truth.roster
     excused = Array(repeating: 0, count: Int(truth.roster.partitions))
+    replayedBehind = Array(repeating: 0, count: Int(truth.roster.partitions))
+  }
+
+  /// A view is rebuilt: its replay begins behind `seq`.
+  public func replays(partition: Int, behind seq: Seq) {
+    replayedBehind[partition] = max(replayedBehind[partition], seq)
   }
 
   /// The ledger of one more device.

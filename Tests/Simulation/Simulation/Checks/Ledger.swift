@@ -194,6 +194,8 @@ public final class Ledger {
   /// Only where an event may be gone that the device could have been handed.
   private func mayReset(_ chat: Int) -> Bool {
     let state = truth.state(of: chat)
+    // What was before the first event of a replay is not known: perhaps nothing lies between.
+    if chats[chat].cursor < checks.replayedBehind[checks.roster.chats[chat].partition] { return true }
     guard state.trimmed > 0 else { return false }
     var cursor = chats[chat].cursor
     // One stay that lasts: nothing before it counts.

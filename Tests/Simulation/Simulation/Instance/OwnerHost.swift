@@ -112,6 +112,9 @@ final class OwnerHost {
       engine.note(
         "\(process.name): p\(partition) restores \(request.rows.map(\.seq.short)), applied \(request.applied?.short ?? -2)"
       )
+      if let begin = request.applied {
+        process.cluster.checks.replays(partition: Int(partition), behind: begin)
+      }
       rebuild(.restore(request), request.tag)
     case .readDirectories(let tag):
       router.readDirectories { [weak self] ids in
