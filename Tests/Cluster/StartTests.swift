@@ -20,6 +20,16 @@ extension ClusterTests {
       }
     }
 
+    /// One Redis would mix up the positions of two logs.
+    @Test func aRedisOfAnotherLogIsRefused() throws {
+      try withInstances { cluster in
+        try cluster.start("s1")
+        let run = try refused(cluster.flags("s2") + ["--kafka-prefix", cluster.prefix + "-other"])
+        #expect(run.status == 1)
+        #expect(run.errors.contains("belongs to another log"), "\(run.errors)")
+      }
+    }
+
     @Test func anIDThatALivingServerHasIsRefused() throws {
       try withInstances { cluster in
         let first = try cluster.start("s1")

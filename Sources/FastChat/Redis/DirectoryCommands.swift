@@ -26,6 +26,17 @@ extension RedisCommand {
   /// What the primary is called; answered by `DirectoryID(reply:)`.
   public static var readDirectory: RedisCommand { info("replication") }
 
+  /// Marks the directory as one of this log, where it is marked as none yet, and asks which log's it is: two
+  /// commands, the second one answered by the id. Two clusters in one Redis would take each other's positions.
+  public static func mark(log id: String) -> [RedisCommand] {
+    var mark = RedisCommand(plain: "SETNX")
+    mark.add(RedisKeys.log)
+    mark.add(id)
+    var ask = RedisCommand(plain: "GET")
+    ask.add(RedisKeys.log)
+    return [mark, ask]
+  }
+
   // MARK: Leases
 
   /// Takes the lease where nobody holds it, this epoch does, or its holder is `replacing`; answered by

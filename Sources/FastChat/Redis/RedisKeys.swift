@@ -24,6 +24,9 @@ enum RedisKeys {
   /// `fc:{srv}:lock:all`
   static let allLocks = "fc:{srv}:lock:all"
 
+  /// `fc:{log}:id`: which log everything here is of.
+  static let log = "fc:{log}:id"
+
   /// `fc:{srv}:all`
   static let allServers = "fc:{srv}:all"
 }

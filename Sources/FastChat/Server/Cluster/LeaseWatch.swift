@@ -91,6 +91,11 @@ final class LeaseWatch {
 
   private func collect() {
     lastCollection = router.tick
+    // An emptied Redis has lost the mark too.
+    router.redis.mark(log: router.facts.log) { [unowned self] reply in
+      guard let reply, router.redis.isOfAnotherLog(reply, than: router.facts.log) else { return }
+      Log.error("this Redis is another log's; give each cluster a Redis of its own")
+    }
     router.broker(.listInboxes) { [unowned self] answer in
       guard case .inboxes(let inboxes) = answer else { return }
       for inbox in collector.inboxesListed(inboxes, tick: router.tick) {

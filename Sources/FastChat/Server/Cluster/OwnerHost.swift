@@ -206,8 +206,8 @@ final class OwnerHost {
     let count = lookUp.users.count + lookUp.rooms.count
     var answer = LookedUp(tag: tag)
     if let replies, let last = replies.last {
-      answer = LookedUp(
-        tag: tag, lookUp, replies: Array(replies[..<count]), primaries: isAlone ? [] : Array(replies[count...]))
+      let names = isAlone ? [] : Array(replies[count...])
+      answer = LookedUp(tag: tag, lookUp, replies: Array(replies[..<count]), primaries: names)
       if isAlone {
         let leases = LeasesRead(tag: 0, reply: last)
         answer.hasFailed = answer.hasFailed || leases.hasFailed

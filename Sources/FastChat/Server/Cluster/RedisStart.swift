@@ -11,9 +11,9 @@ struct RedisStart {
   private let loop: EventLoop
   private let end: Tick
 
-  /// As `connect(_:name:loop:)`, to the Redis of a configuration.
+  /// As `connect(_:name:loop:)`, to the Redis of a configuration, which must not be another log's.
   static func connect(
-    _ cluster: ClusterConfiguration, serverID: String, loop: EventLoop
+    _ cluster: ClusterConfiguration, serverID: String, log: String, loop: EventLoop
   ) throws(StartFailure) -> RedisPool {
     var address: RedisAddress
     do throws(RedisAddress.Invalid) {
@@ -22,7 +22,31 @@ struct RedisStart {
       throw StartFailure("--redis: \(error.description)")
     }
     if let password = cluster.redisPassword { address.password = password }
-    return try connect(address, name: "fastchat-\(serverID)", loop: loop)
+    let pool = try connect(address, name: "fastchat-\(serverID)", loop: loop)
+    do throws(StartFailure) {
+      try RedisStart(pool: pool, loop: loop, end: loop.tick + milliseconds).mark(log)
+    } catch {
+      pool.close()
+      throw error
+    }
+    return pool
+  }
+
+  /// Two clusters in one Redis would apply their logs to each other's positions.
+  private func mark(_ log: String) throws(StartFailure) {
+    var marked: RedisReply?
+    var isAnswered = false
+    pool.mark(log: log) {
+      marked = $0
+      isAnswered = true
+    }
+    try turn { isAnswered }
+    guard let marked else { throw failure() }
+    if pool.isOfAnotherLog(marked, than: log) {
+      throw StartFailure(
+        "Redis \(pool.host(ofPrimary: 0)) has what belongs to another log; give each cluster a Redis of its own, "
+          + "or empty it where that log is gone")
+    }
   }
 
   /// Waits until all primaries are connected and found to be usable. What should be otherwise, but is no
@@ -90,5 +114,18 @@ struct RedisStart {
     let last = pool.lastFailure
     let host = last?.host?.description ?? pool.address.description
     return StartFailure("Redis \(host): \(last?.failure ?? .noAnswer); check --redis")
+  }
+}
+
+extension RedisPool {
+  /// Marks this Redis as one of that log, and tells whose it is; nil where it did not say.
+  func mark(log: String, _ answer: @escaping (RedisReply?) -> Void) {
+    let commands = RedisCommand.mark(log: log)
+    send(commands[0]) { _ in }
+    send(commands[1], answer)
+  }
+
+  func isOfAnotherLog(_ reply: RedisReply, than log: String) -> Bool {
+    if case .bytes(let id) = reply { !id.elementsEqual(log.utf8) } else { false }
   }
 }

@@ -12,7 +12,8 @@ enum RouterThread {
         cluster, serverID: shared.configuration.serverID, limits: shared.configuration.limits)
       let loop = try starting { () throws(LoopError) in try EventLoop(loopConfiguration(shared.configuration))
       }
-      let redis = try RedisStart.connect(cluster, serverID: shared.configuration.serverID, loop: loop)
+      let redis = try RedisStart.connect(
+        cluster, serverID: shared.configuration.serverID, log: start.logID, loop: loop)
       let helper = try starting { () throws(LoopError) in try BrokerHelper() }
       let desk = try start.makeDesk()
       let router = try Router(
