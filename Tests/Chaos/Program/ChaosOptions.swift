@@ -5,6 +5,8 @@ import Support
 struct ChaosOptions {
   var run = RunOptions()
   var base = ".build/chaos"
+  /// Leave data and logs of a clean run too.
+  var isKept = false
   private var words: [String] = []
 
   static var help: String {
@@ -21,6 +23,7 @@ struct ChaosOptions {
       --overlap N        of a hundred faults, those that meet another one (20)
       --program FILE     the server (FASTCHAT_BINARY, else the debug build)
       --directory DIR    for data and logs (.build/chaos)
+      --keep             leave them after a clean run too
 
     """
   }
@@ -38,6 +41,10 @@ struct ChaosOptions {
     }
     while let word = rest.popFirst() {
       if word == "--help" { return nil }
+      if word == "--keep" {
+        isKept = true
+        continue
+      }
       if word == "--embedded" {
         run.size.isEmbedded = true
         run.size.instances = 1

@@ -51,7 +51,7 @@ enum Program {
           "chaos: \(max(result.count, result.differences.count)) differences; logs in \(options.directory)")
         return 1
       }
-      try? FileManager.default.removeItem(atPath: options.directory)
+      if !asked.isKept { try? FileManager.default.removeItem(atPath: options.directory) }
       tell("chaos: clean: none lost, none doubled, none out of order, none foreign")
       return 0
     } catch {
