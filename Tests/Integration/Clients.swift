@@ -35,6 +35,15 @@ extension ChatTestClient {
     return (messages, more)
   }
 
+  /// Waits until the view has what was acknowledged: in a cluster an ack says that it is in the log, and history,
+  /// heads and read marks follow (PROTOCOL).
+  func waitUntilStored(_ seq: Int, in chat: String) throws {
+    let deadline = Deadline.usual
+    while try history(chat, #""after":\#(seq - 1),"limit":1"#).messages.first?.seq != seq {
+      guard !deadline.hasPassed else { throw TestFailure("\(seq) of \(chat) is not stored") }
+    }
+  }
+
   /// The whole past of a chat, read forward in pages of `limit`.
   func wholeHistory(_ chat: String, limit: Int = 100) throws -> [JSONValue] {
     var all: [JSONValue] = []

@@ -13,6 +13,7 @@ import Testing
         ).seq!
       }
       let chat = "dm:alice:bob"
+      try bob.waitUntilStored(seqs[24], in: chat)
       var page = try bob.history(chat)
       #expect(page.messages.map(\.seq) == seqs && !page.more)
       page = try bob.history(chat, #""limit":10"#)

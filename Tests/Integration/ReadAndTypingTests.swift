@@ -10,6 +10,7 @@ import Testing
       let bob = try server.attach("bob", "phone")
       let laptop = try server.attach("bob", "laptop")
       let seq = try alice.say(to: "user:bob").seq!
+      try bob.take("message")
       try bob.ask(#""type":"read","chat":"dm:alice:bob","seq":\#(seq)"#, expecting: "ok")
       for client in [alice, laptop] {
         let read = try client.take("read", chat: "dm:alice:bob")
@@ -30,12 +31,14 @@ import Testing
       let bob = try server.attach("bob", "phone")
       let low = try alice.say(to: "user:bob").seq!
       let head = try alice.say(to: "user:bob").seq!
+      try bob.take("the head") { $0.type == "message" && $0.seq == head }
       try bob.ask(#""type":"read","chat":"dm:alice:bob","seq":\#(head + 1000)"#, expecting: "ok")
       #expect(try alice.take("read").seq == head)
       try bob.ask(#""type":"read","chat":"dm:alice:bob","seq":\#(low)"#, expecting: "ok")
       #expect(try server.attach("bob", "tablet").row("dm:alice:bob")["read"]?.int == head)
       // A later mark shows that the lower one was told to nobody.
       let next = try alice.say(to: "user:bob").seq!
+      try bob.take("the next one") { $0.type == "message" && $0.seq == next }
       try bob.ask(#""type":"read","chat":"dm:alice:bob","seq":\#(next)"#, expecting: "ok")
       #expect(try alice.take("read").seq == next)
     }

@@ -77,9 +77,11 @@ import Testing
         seqs.append(try client.say(to: "user:bob", id: "x", retry: true).seq)
       }
       seqs.append(try bob.say(to: "user:alice", id: "x", retry: true).seq)
-      seqs.append(try phone.say(to: "user:carl", id: "x", retry: true).seq)
-      #expect(Set(seqs).count == 5)
-      #expect(try bob.wholeHistory("dm:alice:bob").map(\.seq) == Array(seqs[..<4]))
+      #expect(Set(seqs).count == 4)
+      // Seqs of two chats may be equal where they are in two partitions.
+      let other = try phone.say(to: "user:carl", id: "x", retry: true)
+      #expect(try bob.wholeHistory("dm:alice:bob").map(\.seq) == seqs)
+      #expect(try phone.wholeHistory("dm:alice:carl").map(\.seq) == [other.seq])
     }
   }
 

@@ -11,7 +11,10 @@ import Testing
       let first = try alice.say(to: "user:bob", id: "m0")
       try bob.message("m0")
       bob.drop()
-      for number in 1...20 { try alice.say(to: "user:bob", id: "m\(number)") }
+      for number in 1...20 {
+        let ack = try alice.say(to: "user:bob", id: "m\(number)")
+        if number == 20 { try alice.waitUntilStored(ack.seq!, in: "dm:alice:bob") }
+      }
 
       let log = try #require(bob.welcome?["log"]?.string)
       let back = try server.attach(
@@ -30,6 +33,7 @@ import Testing
     try withServer { server in
       let alice = try server.attach("alice", "phone")
       let old = try alice.say(to: "user:bob")
+      try alice.waitUntilStored(old.seq!, in: "dm:alice:bob")
       let bob = try server.attach("bob", "phone")
       #expect(bob.received.map(\.type) == ["welcome", "live"])
       #expect(try bob.row("dm:alice:bob")["head"]?.int == old.seq)
@@ -83,12 +87,22 @@ import Testing
     }
   }
 
+  /// A cluster asks its brokers for 10 s whether such a cursor is right, and holds a `hello` no longer: the device
+  /// comes again.
+  private func attach(_ server: ServerProcess, cursors: String) throws -> ChatTestClient {
+    let deadline = Deadline.after(.seconds(60))
+    while true {
+      do { return try server.attach("bob", "phone", cursors: cursors) } catch let failure as TestFailure {
+        guard failure.description.contains("unavailable"), !deadline.hasPassed else { throw failure }
+      }
+    }
+  }
+
   @Test func cursorAboveTheLogsEndIsReset() throws {
     try withServer { server in
       let alice = try server.attach("alice", "phone")
       let head = try alice.say(to: "user:bob", id: "old").seq!
-      let bob = try server.attach(
-        "bob", "phone", cursors: #"{"*":0,"dm:alice:bob":\#(head + 1_000_000)}"#)
+      let bob = try attach(server, cursors: #"{"*":0,"dm:alice:bob":\#(head + 1_000_000)}"#)
       let reset = try bob.take("reset", chat: "dm:alice:bob")
       #expect(reset["head"]?.int == head)
       // The head is the cursor now: what comes next is handed over though the old cursor is above it.
@@ -167,6 +181,7 @@ import Testing
         acked.append(try sender.say(to: number % 2 == 0 ? "user:bob" : "user:alice").seq!)
         try alice.say(to: "user:carl")
       }
+      try alice.waitUntilStored(acked[5], in: "dm:alice:bob")
       for client in [
         try server.attach("alice", "tablet", cursors: #"{"*":0}"#),
         try server.attach("bob", "tablet", cursors: #"{"*":0}"#),
@@ -182,7 +197,10 @@ import Testing
   @Test func replayComesAfterARestartToo() throws {
     try withServer { server in
       let alice = try server.attach("alice", "phone")
-      for number in 0..<5 { try alice.say(to: "user:bob", id: "m\(number)") }
+      for number in 0..<5 {
+        let ack = try alice.say(to: "user:bob", id: "m\(number)")
+        if number == 4 { try alice.waitUntilStored(ack.seq!, in: "dm:alice:bob") }
+      }
       try server.restart()
       let bob = try server.attach("bob", "phone", cursors: #"{"*":0}"#)
       #expect(bob.messageIDs(of: "dm:alice:bob") == (0..<5).map { "m\($0)" })

@@ -31,6 +31,8 @@ public struct RunResult: Sendable {
   public var delivered = 0
   public var sessions = 0
   public var logRecords: Int?
+  /// Acks that carried the seq of a later copy of their message.
+  public var acksOfCopies = 0
 }
 
 /// One run of chaos: a system, its users, its faults, and the judgement.
@@ -82,6 +84,7 @@ public enum Run {
     result.count = result.differences.count + judge.count
     result.differences += judge.differences
     result.interruptions = interruptions
+    result.acksOfCopies = judge.acksOfCopies
     (result.sent, result.acknowledged, result.delivered) = board.counts
     result.sessions = evidence.accounts.reduce(0) { $0 + $1.sessions }
     result.logRecords = evidence.log?.count

@@ -44,6 +44,9 @@ enum Program {
       tell(
         "chaos: \(result.sent) messages, \(result.acknowledged) acknowledged, \(result.delivered) deliveries, "
           + "\(result.sessions) sessions\(log)")
+      if result.acksOfCopies > 0 {
+        tell("chaos: \(result.acksOfCopies) acknowledged with the seq of a second copy in the log")
+      }
       tell("chaos: again: \(asked.replay)")
       guard result.differences.isEmpty else {
         for difference in result.differences { tell("chaos: \(difference)") }

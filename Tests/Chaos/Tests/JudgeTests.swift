@@ -161,6 +161,20 @@ private struct Story {
     #expect(swapped.count == 2)
   }
 
+  @Test func anAckWithTheSeqOfASecondCopyIsCountedAndOneOfAnotherMessageIsFound() {
+    var evidence = Story.evidence()
+    evidence.log!.append(LogRecord(chat: Story.direct, seq: 9, from: "alice", device: "a", id: "a-2"))
+    evidence.accounts[0].acknowledged["a-2"] = [9]
+    #expect(Judge(evidence).differences == [])
+    #expect(Judge(evidence).acksOfCopies == 1)
+    evidence.accounts[0].acknowledged["a-2"] = [8]
+    #expect(Judge(evidence).differences.contains { $0.contains("LOST: a-2 was acknowledged as 8") })
+    // The message itself must have reached the others all the same.
+    evidence.accounts[0].acknowledged["a-2"] = [9]
+    evidence.accounts[2].handed[Story.direct] = [1]
+    #expect(Judge(evidence).differences == ["bob/b: LOST: never handed 4 of dm:alice:bob: a-2"])
+  }
+
   @Test func whatStandsInTheLogAndReachedNobodyIsFoundAlsoWithoutAnAck() {
     let record = LogRecord(chat: Story.direct, seq: 9, from: "bob", device: "b", id: "b-2")
     let found = differences { $0.log!.append(record) }

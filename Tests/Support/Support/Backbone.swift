@@ -19,7 +19,7 @@ public enum Backbone {
       let prefix = "t" + UUID().uuidString.prefix(13)
       flags = [
         "--kafka", try KafkaBroker.shared.get().addresses, "--redis", "127.0.0.1:\(redis.port)",
-        "--kafka-prefix", prefix, "--partitions", "2", "--server-id", "tested",
+        "--kafka-prefix", prefix, "--partitions", "2", "--server-id", "local",
       ]
     }
   }

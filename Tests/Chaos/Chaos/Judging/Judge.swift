@@ -12,17 +12,37 @@ public struct Judge {
   public private(set) var differences: [String] = []
   /// All that were found, the untold too.
   public private(set) var count = 0
+  /// Acks that carried the seq of a later copy.
+  public private(set) var acksOfCopies = 0
   private let evidence: Evidence
+  /// The seqs of what the log has more than once.
+  private let copies: [Key: Set<Int>]
   private let chats: [String: [ChatEvent]]
 
   public init(_ evidence: Evidence) {
     self.evidence = evidence
     chats = Dictionary(uniqueKeysWithValues: evidence.events.keys.map { ($0, evidence.list($0)) })
+    var places: [Key: Set<Int>] = [:]
+    for record in evidence.log ?? [] where record.type == "message" {
+      places[Key(record.chat, record.from, record.device, record.id), default: []].insert(record.seq)
+    }
+    copies = places.filter { $0.value.count > 1 }
     for difference in evidence.seen { note(difference) }
     for (chat, events) in chats.sorted(by: { $0.key < $1.key }) { checkChain(chat, events) }
     for account in evidence.accounts { compare(account) }
     for (chat, rows) in evidence.histories.sorted(by: { $0.key < $1.key }) { compareHistory(chat, rows) }
     if let log = evidence.log { compareLog(log) }
+  }
+
+  /// What makes a message one (DESIGN I4).
+  private struct Key: Hashable {
+    let chat: String
+    let from: String
+    let device: String
+    let id: String
+    init(_ chat: String, _ from: String, _ device: String, _ id: String) {
+      (self.chat, self.from, self.device, self.id) = (chat, from, device, id)
+    }
   }
 
   private mutating func note(_ difference: String) {
@@ -71,9 +91,19 @@ public struct Judge {
   }
 
   /// What was acknowledged is an event, where the ack said, and one only.
+  ///
+  /// A first send that the log has twice, since a producer was not told of the first time, may have been
+  /// acknowledged with the later seq: its event has the first one's (docs/LOG.md, "What a consumer has to do").
   private mutating func checkSent(_ account: Account) {
     for message in account.sent {
-      let told = account.acknowledged[message.id] ?? []
+      var told = account.acknowledged[message.id] ?? []
+      if let twice = copies[Key(message.chat, account.user, account.device, message.id)] {
+        let first = twice.min()!
+        if told.contains(where: { twice.contains($0) && $0 != first }) {
+          acksOfCopies += 1
+          told = told.subtracting(twice).union([first])
+        }
+      }
       if told.count > 1 { note("\(account.name): \(message.id) was told the seqs \(told.sorted())") }
       for seq in told {
         guard let event = evidence.events[message.chat]?[seq] else {
@@ -96,7 +126,13 @@ public struct Judge {
     let handed = Set(account.handed[chat] ?? [])
     var own: Set<Int> = []
     for message in account.sent where message.chat == chat {
-      own.formUnion(account.acknowledged[message.id] ?? [])
+      let told = account.acknowledged[message.id] ?? []
+      own.formUnion(told)
+      if let twice = copies[Key(chat, account.user, account.device, message.id)],
+        !twice.isDisjoint(with: told)
+      {
+        own.insert(twice.min()!)
+      }
     }
     for event in events where event.seq >= joined && !handed.contains(event.seq) && !own.contains(event.seq) {
       note("\(account.name): LOST: never handed \(event.seq) of \(chat): \(event.text)")
