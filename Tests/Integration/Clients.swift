@@ -1,3 +1,4 @@
+import Glibc
 import Support
 
 extension ServerProcess {
@@ -41,7 +42,16 @@ extension ChatTestClient {
     let deadline = Deadline.usual
     while try history(chat, #""after":\#(seq - 1),"limit":1"#).messages.first?.seq != seq {
       guard !deadline.hasPassed else { throw TestFailure("\(seq) of \(chat) is not stored") }
+      usleep(30_000)
     }
+  }
+
+  /// As `say`, and waits until the view has it too: who attaches behind it is handed it.
+  @discardableResult
+  func store(to: String, id: String? = nil) throws -> ChatFrame {
+    let ack = try say(to: to, id: id)
+    try waitUntilStored(ack.seq!, in: ack.chat!)
+    return ack
   }
 
   /// The whole past of a chat, read forward in pages of `limit`.

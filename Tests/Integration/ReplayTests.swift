@@ -8,12 +8,11 @@ import Testing
     try withServer(backend: backend) { server in
       let bob = try server.attach("bob", "phone")
       let alice = try server.attach("alice", "phone")
-      let first = try alice.say(to: "user:bob", id: "m0")
+      let first = try alice.store(to: "user:bob", id: "m0")
       try bob.message("m0")
       bob.drop()
       for number in 1...20 {
-        let ack = try alice.say(to: "user:bob", id: "m\(number)")
-        if number == 20 { try alice.waitUntilStored(ack.seq!, in: "dm:alice:bob") }
+        try alice.store(to: "user:bob", id: "m\(number)")
       }
 
       let log = try #require(bob.welcome?["log"]?.string)
@@ -32,12 +31,11 @@ import Testing
   @Test func newDeviceIsHandedNoPastAndTakesTheHeadAsItsCursor() throws {
     try withServer { server in
       let alice = try server.attach("alice", "phone")
-      let old = try alice.say(to: "user:bob")
-      try alice.waitUntilStored(old.seq!, in: "dm:alice:bob")
+      let old = try alice.store(to: "user:bob")
       let bob = try server.attach("bob", "phone")
       #expect(bob.received.map(\.type) == ["welcome", "live"])
       #expect(try bob.row("dm:alice:bob")["head"]?.int == old.seq)
-      try alice.say(to: "user:bob", id: "new")
+      try alice.store(to: "user:bob", id: "new")
       try bob.message("new")
       #expect(bob.messageIDs(of: "dm:alice:bob") == ["new"])
     }
@@ -46,8 +44,8 @@ import Testing
   @Test func starReplaysAChatThatBeganWhileTheDeviceWasAway() throws {
     try withServer { server in
       let alice = try server.attach("alice", "phone")
-      for number in 0..<3 { try alice.say(to: "user:bob", id: "m\(number)") }
-      try alice.say(to: "user:carl", id: "elsewhere")
+      for number in 0..<3 { try alice.store(to: "user:bob", id: "m\(number)") }
+      try alice.store(to: "user:carl", id: "elsewhere")
       let bob = try server.attach("bob", "phone", cursors: #"{"*":0}"#)
       #expect(bob.messageIDs(of: "dm:alice:bob") == ["m0", "m1", "m2"])
       #expect(bob.events().count == 3)
@@ -57,8 +55,8 @@ import Testing
   @Test func chatsMissingInCursorsWithoutStarAreNotReplayed() throws {
     try withServer { server in
       let alice = try server.attach("alice", "phone")
-      try alice.say(to: "user:bob", id: "a")
-      try server.attach("carl", "phone").say(to: "user:bob", id: "c")
+      try alice.store(to: "user:bob", id: "a")
+      try server.attach("carl", "phone").store(to: "user:bob", id: "c")
       let bob = try server.attach("bob", "phone", cursors: #"{"dm:alice:bob":0}"#)
       #expect(bob.events().map(\.id) == ["a"])
     }
@@ -67,21 +65,22 @@ import Testing
   @Test func cursorAtTheHeadReplaysNothing() throws {
     try withServer { server in
       let alice = try server.attach("alice", "phone")
-      try alice.say(to: "user:bob")
-      let head = try alice.say(to: "user:bob").seq!
+      try alice.store(to: "user:bob")
+      let head = try alice.store(to: "user:bob").seq!
       let bob = try server.attach("bob", "phone", cursors: #"{"*":0,"dm:alice:bob":\#(head)}"#)
       #expect(bob.received.map(\.type) == ["welcome", "live"])
     }
   }
 
-  @Test func cursorAboveTheHeadIsCaughtUp() throws {
+  @Test(.embeddedOnly("the seqs of two chats say nothing of each other where there are several partitions"))
+  func cursorAboveTheHeadIsCaughtUp() throws {
     try withServer { server in
       let alice = try server.attach("alice", "phone")
-      try alice.say(to: "user:bob", id: "low")
-      let high = try alice.say(to: "user:carl").seq!
+      try alice.store(to: "user:bob", id: "low")
+      let high = try alice.store(to: "user:carl").seq!
       let bob = try server.attach("bob", "phone", cursors: #"{"*":0,"dm:alice:bob":\#(high)}"#)
       #expect(bob.received.map(\.type) == ["welcome", "live"])
-      try alice.say(to: "user:bob", id: "next")
+      try alice.store(to: "user:bob", id: "next")
       try bob.message("next")
       #expect(bob.messageIDs(of: "dm:alice:bob") == ["next"])
     }
@@ -101,12 +100,12 @@ import Testing
   @Test func cursorAboveTheLogsEndIsReset() throws {
     try withServer { server in
       let alice = try server.attach("alice", "phone")
-      let head = try alice.say(to: "user:bob", id: "old").seq!
+      let head = try alice.store(to: "user:bob", id: "old").seq!
       let bob = try attach(server, cursors: #"{"*":0,"dm:alice:bob":\#(head + 1_000_000)}"#)
       let reset = try bob.take("reset", chat: "dm:alice:bob")
       #expect(reset["head"]?.int == head)
       // The head is the cursor now: what comes next is handed over though the old cursor is above it.
-      let next = try alice.say(to: "user:bob", id: "next")
+      let next = try alice.store(to: "user:bob", id: "next")
       try bob.message("next")
       bob.drop()
       let back = try server.attach("bob", "phone", cursors: #"{"*":0,"dm:alice:bob":\#(next.seq!)}"#)
@@ -117,7 +116,7 @@ import Testing
   @Test func anotherLogResetsEveryChatThatHasAHead() throws {
     try withServer { server in
       let alice = try server.attach("alice", "phone")
-      let heads = try ["bob", "carl"].map { try alice.say(to: "user:\($0)").seq! }
+      let heads = try ["bob", "carl"].map { try alice.store(to: "user:\($0)").seq! }
       let back = try server.attach(
         "alice", "tablet", cursors: #"{"*":0,"dm:alice:bob":\#(heads[0])}"#, log: "another")
       #expect(back.events().isEmpty)
@@ -131,8 +130,8 @@ import Testing
     try withServer { server in
       let alice = try server.attach("alice", "phone")
       try alice.create("room:closed")
-      try alice.say(to: "room:closed")
-      try alice.say(to: "user:bob")
+      try alice.store(to: "room:closed")
+      try alice.store(to: "user:bob")
       let eve = try server.attach(
         "eve", "phone", cursors: #"{"*":0,"room:closed":0,"dm:alice:bob":0,"room:none":5,"dm:eve:zed":9}"#)
       #expect(eve.received.map(\.type) == ["welcome", "live"])
@@ -143,7 +142,7 @@ import Testing
   @Test func ownMessagesAboveTheCursorComeOnceAfterAReconnect() throws {
     try withServer { server in
       let alice = try server.attach("alice", "phone")
-      let sent = try (0..<3).map { try alice.say(to: "user:bob", id: "own\($0)") }
+      let sent = try (0..<3).map { try alice.store(to: "user:bob", id: "own\($0)") }
       #expect(alice.events().isEmpty)
       alice.drop()
       let back = try server.attach("alice", "phone", cursors: #"{"*":0}"#)
@@ -179,7 +178,7 @@ import Testing
       for number in 0..<6 {
         let sender = number % 2 == 0 ? alice : bob
         acked.append(try sender.say(to: number % 2 == 0 ? "user:bob" : "user:alice").seq!)
-        try alice.say(to: "user:carl")
+        try alice.store(to: "user:carl")
       }
       try alice.waitUntilStored(acked[5], in: "dm:alice:bob")
       for client in [
@@ -198,13 +197,12 @@ import Testing
     try withServer { server in
       let alice = try server.attach("alice", "phone")
       for number in 0..<5 {
-        let ack = try alice.say(to: "user:bob", id: "m\(number)")
-        if number == 4 { try alice.waitUntilStored(ack.seq!, in: "dm:alice:bob") }
+        try alice.store(to: "user:bob", id: "m\(number)")
       }
       try server.restart()
       let bob = try server.attach("bob", "phone", cursors: #"{"*":0}"#)
       #expect(bob.messageIDs(of: "dm:alice:bob") == (0..<5).map { "m\($0)" })
-      let next = try server.attach("alice", "phone").say(to: "user:bob")
+      let next = try server.attach("alice", "phone").store(to: "user:bob")
       #expect(next.seq! > bob.events().last!.seq!)
     }
   }
