@@ -69,17 +69,20 @@ import Testing
 @Suite struct InterruptionsTests {
   @Test func waitsAreKeptByFaultAndByWhoWasHit() {
     var waits = Interruptions()
-    waits.add(.acknowledgement, milliseconds: 5, devices: [0])
-    waits.begin("kill", hitsAll: false)
+    waits.add(.acknowledgement, from: 10, to: 15, devices: [0])
+    waits.begin("kill", hitsAll: false, at: 100)
     waits.hit(0)
-    waits.add(.acknowledgement, milliseconds: 1_700, devices: [0])
-    waits.add(.acknowledgement, milliseconds: 300, devices: [0])
-    waits.add(.delivery, milliseconds: 40, devices: [1, 2])
-    waits.add(.delivery, milliseconds: 900, devices: [1, 0])
-    waits.begin("flushall", hitsAll: true)
-    waits.add(.delivery, milliseconds: 60, devices: [1, 2])
-    waits.begin("kill", hitsAll: false)
-    waits.add(.acknowledgement, milliseconds: 20, devices: [0])
+    waits.add(.acknowledgement, from: 90, to: 1_790, devices: [0])
+    waits.add(.acknowledgement, from: 200, to: 500, devices: [0])
+    waits.add(.delivery, from: 200, to: 240, devices: [1, 2])
+    waits.begin(Interruptions.calm, hitsAll: false, at: 2_000)
+    // It began under the fault, and outlasted it.
+    waits.add(.delivery, from: 1_500, to: 2_400, devices: [1, 0])
+    waits.add(.delivery, from: 2_100, to: 2_107, devices: [1, 0])
+    waits.begin("flushall", hitsAll: true, at: 3_000)
+    waits.add(.delivery, from: 3_000, to: 3_060, devices: [1, 2])
+    waits.begin("kill", hitsAll: false, at: 4_000)
+    waits.add(.acknowledgement, from: 4_000, to: 4_020, devices: [0])
     let kill = waits.rows.first { $0.fault == "kill" }
     #expect(kill?.times == 2)
     #expect(kill?.longest(.acknowledgement, ofHit: true) == 1_700)
@@ -89,6 +92,7 @@ import Testing
     let flush = waits.rows.first { $0.fault == "flushall" }
     #expect(flush?.longest(.delivery, ofHit: true) == 60)
     #expect(flush?.longest(.delivery, ofHit: false) == nil)
+    #expect(waits.rows[0].longest(.delivery, ofHit: false) == 7)
     #expect(waits.table.contains("1.70 s"))
   }
 }

@@ -60,7 +60,7 @@ final class Board: Sendable {
       guard let sending = state.sentAt[id] else { return }
       state.acknowledged += 1
       state.interruptions.add(
-        .acknowledgement, milliseconds: now - sending.at, devices: [device],
+        .acknowledgement, from: sending.at, to: now, devices: [device],
         story: "\(id) in \(chat), written at \(sending.at) ms")
     }
   }
@@ -82,7 +82,7 @@ final class Board: Sendable {
       else { return }
       state.delivered += 1
       state.interruptions.add(
-        .delivery, milliseconds: now - max(sending.at, onlineSince), devices: [device, sending.device],
+        .delivery, from: max(sending.at, onlineSince), to: now, devices: [device, sending.device],
         story: "\(id) in \(chat), written at \(sending.at) ms, to \(name), online since \(onlineSince) ms")
     }
   }
@@ -106,7 +106,8 @@ final class Board: Sendable {
 
   /// A fault begins; what is measured from now on is its.
   func begin(_ fault: String, hitsAll: Bool) {
-    state.withLock { $0.interruptions.begin(fault, hitsAll: hitsAll) }
+    let now = RunClock.milliseconds
+    state.withLock { $0.interruptions.begin(fault, hitsAll: hitsAll, at: now) }
   }
 
   var settledCount: Int { state.withLock { $0.settled.count } }

@@ -141,7 +141,8 @@ final class Device: @unchecked Sendable {
     isLive = false
     brokenSince = nil
     board.waits(index, since: nil)
-    if generator.chance(60) { pause(Int.random(in: Habit.awayFor, using: &generator)) }
+    // Who waits for an answer does not stay away.
+    if pending.isEmpty, generator.chance(60) { pause(Int.random(in: Habit.awayFor, using: &generator)) }
     onlineSince = RunClock.milliseconds
     brokenSince = onlineSince
     nextSend = max(nextSend, onlineSince + Int.random(in: Habit.sendEvery, using: &generator))

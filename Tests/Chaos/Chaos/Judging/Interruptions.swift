@@ -22,37 +22,50 @@ public struct Interruptions: Sendable {
   public static let calm = "none"
 
   public private(set) var rows: [Row] = []
-  private var current = 0
-  private var hitDevices: Set<Int> = []
-  /// A fault of what all instances share.
-  private var hitsAll = false
 
-  public init() { rows = [Row(fault: Self.calm, times: 1)] }
-
-  /// From now on what is measured is this fault's, until the next one begins.
-  mutating func begin(_ fault: String, hitsAll: Bool) {
-    if let known = rows.firstIndex(where: { $0.fault == fault }) {
-      current = known
-    } else {
-      current = rows.count
-      rows.append(Row(fault: fault))
-    }
-    rows[current].times += 1
-    hitDevices = []
-    self.hitsAll = hitsAll
+  /// One time that a fault, or the calm between two, was on.
+  private struct Occurrence {
+    let row: Int
+    let start: Int
+    /// A fault of what all instances share.
+    let hitsAll: Bool
+    var hitDevices: Set<Int> = []
   }
 
-  mutating func hit(_ device: Int) { hitDevices.insert(device) }
+  private var occurrences: [Occurrence]
 
+  public init() {
+    rows = [Row(fault: Self.calm, times: 1)]
+    occurrences = [Occurrence(row: 0, start: 0, hitsAll: false)]
+  }
+
+  /// A fault begins, and the one before it has ended.
+  mutating func begin(_ fault: String, hitsAll: Bool, at now: Int) {
+    let row: Int
+    if let known = rows.firstIndex(where: { $0.fault == fault }) {
+      row = known
+    } else {
+      row = rows.count
+      rows.append(Row(fault: fault))
+    }
+    rows[row].times += 1
+    occurrences.append(Occurrence(row: row, start: now, hitsAll: hitsAll))
+  }
+
+  mutating func hit(_ device: Int) { occurrences[occurrences.count - 1].hitDevices.insert(device) }
+
+  /// A wait belongs to the last fault that was on while it lasted.
   /// - Parameter story: what waited, for people.
   mutating func add(
-    _ measure: Measure, milliseconds: Int, devices: [Int], story: @autoclosure () -> String = ""
+    _ measure: Measure, from begin: Int, to now: Int, devices: [Int], story: @autoclosure () -> String = ""
   ) {
-    let isHit = hitsAll || devices.contains { hitDevices.contains($0) }
-    let before = rows[current].longest[measure]?[isHit] ?? 0
-    guard milliseconds > before else { return }
-    rows[current].longest[measure, default: [:]][isHit] = milliseconds
-    rows[current].stories[measure, default: [:]][isHit] = story()
+    var place = occurrences.count - 1
+    while occurrences[place].row == 0, place > 0, occurrences[place].start > begin { place -= 1 }
+    let isHit = occurrences[place].hitsAll || devices.contains { occurrences[place].hitDevices.contains($0) }
+    let row = occurrences[place].row
+    guard now - begin > rows[row].longest[measure]?[isHit] ?? -1 else { return }
+    rows[row].longest[measure, default: [:]][isHit] = now - begin
+    rows[row].stories[measure, default: [:]][isHit] = story()
   }
 
   /// Of each longest wait above a bound, what it was that waited.

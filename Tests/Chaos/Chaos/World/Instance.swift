@@ -49,6 +49,8 @@ final class Instance {
   func drain() -> String? {
     isWanted = false
     resume()
+    // Another fault may have killed it already.
+    guard program.isRunning else { return nil }
     program.signal(SIGTERM)
     guard program.waitForEnd(.after(.seconds(30))) else { return "did not end within 30 s of SIGTERM" }
     return program.lastStatus == 0 ? nil : "ended with \(program.lastStatus ?? -1) after SIGTERM"
