@@ -173,10 +173,11 @@ final class RegistrarStage {
 
   private func send(_ action: RegistrarAction) {
     if generator.chance(faults.lostRequests) {
-      // Half of them are told to be unknown at once, the others never.
-      if generator.chance(50) { answerUnknown(action) }
+      // Half of them are told to be unknown at once, the others never; but what is asked of brokers is asked
+      // through somebody who always says what came of it.
+      if generator.chance(50) || action.isOfInbox { answerUnknown(action) }
     } else if generator.chance(faults.lateRequests) {
-      if generator.chance(50) { answerUnknown(action) }
+      if generator.chance(50) || action.isOfInbox { answerUnknown(action) }
       schedule(.execute(action, answers: false), in: .random(in: 0...2_900, using: &generator))
     } else {
       schedule(.execute(action, answers: !generator.chance(faults.lostAnswers)), in: delay())
@@ -367,6 +368,15 @@ final class RegistrarStage {
     if shards.contains(where: { $0.leaseUntil <= now }) { failures.append("the lease is not told to hold") }
     if registrar.roomCount != listening.count { failures.append("the table keeps rooms") }
     if registrar.sessionCount != attached.count { failures.append("the table keeps sessions") }
+  }
+}
+
+extension RegistrarAction {
+  fileprivate var isOfInbox: Bool {
+    switch self {
+    case .makeInbox, .checkInbox: true
+    default: false
+    }
   }
 }
 

@@ -4,6 +4,8 @@ struct Lane {
   /// Milliseconds after which an answer is not waited for any more. A lease is renewed three times in its
   /// lifetime, and a directory that takes this long to answer is as good as down.
   static let answerMilliseconds: Int64 = 2_000
+  /// Of a question to a broker, which is several requests one after the other, behind others that wait.
+  static let brokerMilliseconds: Int64 = 30_000
   /// Milliseconds between two attempts: the first pause, and the longest.
   static let firstPauseMilliseconds: Int64 = 100
   static let longestPauseMilliseconds: Int64 = 1_000
@@ -40,8 +42,8 @@ struct Lane {
   }
 
   /// Whether the question under way has waited too long; it is over then.
-  mutating func isGivenUp(at tick: Tick) -> Bool {
-    guard tag != 0, tick - askedAt >= Self.answerMilliseconds else { return false }
+  mutating func isGivenUp(at tick: Tick, after patience: Int64 = Self.answerMilliseconds) -> Bool {
+    guard tag != 0, tick - askedAt >= patience else { return false }
     tag = 0
     failed(at: tick)
     return true

@@ -175,7 +175,7 @@ public final class Registrar {
     self.tick = tick
     guard phase != .new, phase != .over else { return }
     _ = lease.isGivenUp(at: tick)
-    _ = inbox.isGivenUp(at: tick)
+    _ = inbox.isGivenUp(at: tick, after: Lane.brokerMilliseconds)
     if directories.isGivenUp(at: tick) { directoriesAreUnknown() }
     giveUpRequests()
     removeEmptyRooms()

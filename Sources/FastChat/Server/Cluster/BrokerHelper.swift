@@ -27,7 +27,9 @@ final class BrokerHelper: @unchecked Sendable {
   func submit(_ job: BrokerJob, ticket: UInt64) -> Bool {
     monitor.locked {
       guard jobs.count < Self.jobsMax else { return false }
-      jobs.append((ticket, job))
+      // Without its inbox nobody attaches to the whole server: that waits for one job at most.
+      let place = job.isOfInbox ? jobs.firstIndex { !$0.job.isOfInbox } ?? jobs.count : jobs.count
+      jobs.insert((ticket, job), at: place)
       monitor.wake()
       return true
     }
@@ -103,8 +105,8 @@ final class BrokerDesk: @unchecked Sendable {
     case .stateRange(let reference, let partition):
       let committed = try reference.group.committed([partition])[0]
       return .stateRange(committed: committed, end: try watermarks.stateEnd(partition))
-    case .commit(let instance, let isStandIn, let commits, let reference):
-      return commit(instance, isStandIn: isStandIn, commits, reference.group)
+    case .commit(let instance, let isStandIn, let commits, let member):
+      return commit(instance, isStandIn: isStandIn, commits, member)
     case .letGo: break
     }
     return .done
@@ -120,12 +122,12 @@ final class BrokerDesk: @unchecked Sendable {
   /// middle of an abort that no broker answered. Whether this member still has its place is said by the group, in
   /// whose name offsets are written. A stand-in whose producer was fenced does not ask: whoever did it is the one
   /// it stood in for, and would be fenced in turn.
-  private func commit(_ instance: String, isStandIn: Bool, _ commits: [StateCommit], _ group: RouterGroup)
+  private func commit(_ instance: String, isStandIn: Bool, _ commits: [StateCommit], _ member: GroupMetadata)
     -> BrokerAnswer
   {
     do throws(KafkaError) {
       if stores[instance] == nil { try open(instance) }
-      try stores[instance]?.commit(commits, as: group.metadata())
+      try stores[instance]?.commit(commits, as: member)
       return .done
     } catch {
       stores[instance] = nil

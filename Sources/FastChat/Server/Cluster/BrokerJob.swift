@@ -23,9 +23,19 @@ enum BrokerJob: Sendable {
   /// Where the committed position and then the end of a partition's rows are; answered by `stateRange`.
   case stateRange(GroupReference, Int32)
   /// Rows and positions in one transaction; answered by `done`, `failed`, `fenced`.
-  case commit(instance: String, isStandIn: Bool, [StateCommit], GroupReference)
+  case commit(instance: String, isStandIn: Bool, [StateCommit], GroupMetadata)
   /// Lets a membership go, which waits for librdkafka's threads.
   case letGo(GroupReference)
+}
+
+extension BrokerJob {
+  /// The own inbox, made or looked for.
+  var isOfInbox: Bool {
+    switch self {
+    case .makeInbox, .findInbox: true
+    default: false
+    }
+  }
 }
 
 enum BrokerAnswer: Sendable {

@@ -11,6 +11,9 @@ final class Membership {
   let instance: String
   private unowned let router: Router
   private var group: RouterGroup?
+  /// The membership as of the assignment that the owners are of: what they commit must not go out in the name of
+  /// a later one, in which another server may have their partitions.
+  private var assignment: GroupMetadata?
   private var isOpening = false
   private var isOver = false
   private var retryAt: Tick = 0
@@ -82,7 +85,9 @@ final class Membership {
     group.eventsTaken()
     for event in events where !isOver {
       switch event {
-      case .assigned(let partitions): router.group.assign(partitions, to: self)
+      case .assigned(let partitions):
+        assignment = group.metadata()
+        router.group.assign(partitions, to: self)
       case .revoked: break
       case .fenced: router.group.lost(self, isFenced: true)
       case .failed(let error):
@@ -114,13 +119,14 @@ final class Membership {
 
   /// What came up meanwhile is the next transaction.
   func flush() {
-    guard !isCommitting, !waiting.isEmpty, let reference else { return }
-    isCommitting = true
-    let commits = waiting
+    guard !isCommitting, !waiting.isEmpty, let assignment else { return }
+    let commits = waiting.filter { !$0.owner.isOver }
     waiting = []
+    guard !commits.isEmpty else { return }
+    isCommitting = true
     let began = Clock.nanoseconds()
     let isStandIn = instance != router.serverID
-    router.broker(.commit(instance: instance, isStandIn: isStandIn, commits.map(\.content), reference)) {
+    router.broker(.commit(instance: instance, isStandIn: isStandIn, commits.map(\.content), assignment)) {
       [self] answer in
       isCommitting = false
       router.metrics.record(.commit, nanoseconds: Clock.nanoseconds() - began)

@@ -14,6 +14,12 @@ extension OwnerHost {
     /// The log does not reach back to the place: it begins with its oldest record.
     var beginsWithOldest = false
     var retryAt: Tick = .min
+    /// The place of the last record that was handed in; nil before the first.
+    var last: Seq?
+    /// Behind this place something was missing, and was read once more.
+    var rereadBehind: Seq?
+    /// The drain in which that was seen: what else it had fetched is not wanted.
+    var rereadInDrain: UInt64?
   }
 
   /// A reading of the state topic.
@@ -122,15 +128,34 @@ extension OwnerHost {
     guard number == reading?.number else { return }
     switch fetched {
     case .record(let record):
+      guard follows(record.seq) else { return }
       lastAppended = record.appended
       received(record, reading: number)
     case .foreign(let seq, let appended):
+      guard follows(seq) else { return }
       lastAppended = appended
       input { $0.foreign(seq: seq, appended: appended, reading: number) }
     case .outOfRange: outOfRange(number)
     case .failed(let error):
       Log.warning("the log could not be read", ["reason": error.description])
     }
+  }
+
+  /// Whether nothing is missing before a record. The log has no gaps of its own; where the client library brings
+  /// one all the same, it is read once more from there, and believed then.
+  private func follows(_ seq: Seq) -> Bool {
+    guard reading?.rereadInDrain != router.logDrains else { return false }
+    guard let last = reading?.last, seq > last + 1, reading?.rereadBehind != last else {
+      reading?.last = seq
+      return true
+    }
+    Log.warning(
+      "records of the log were passed by; it is read again from there",
+      ["partition": "\(partition)", "from": "\(last + 1)", "to": "\(seq - 1)"])
+    reading?.rereadBehind = last
+    reading?.rereadInDrain = router.logDrains
+    read(after: last)
+    return false
   }
 
   /// The log was cut off above the place, or ends below it, which the machine finds out by asking.

@@ -10,6 +10,8 @@ final class RegistrarHost {
   private var isPerforming = false
   /// Inputs that came while actions were performed.
   private var late: [(Registrar) -> Void] = []
+  /// Shards that wait to hear where the log of a partition ends.
+  private var logEndAsked: [Int32: Set<Int>] = [:]
 
   init(_ router: Router, _ machine: Registrar, _ host: HostIdentity) {
     self.router = router
@@ -68,16 +70,22 @@ final class RegistrarHost {
       let partitions = router.facts.partitions
       input { $0.viewChanged(partition: partition, of: partitions, view: view) }
     case .askRegistration: input { $0.registrationAsked(shard: shard) }
-    case .askLogEnd(let partition):
-      let port = router.shared.ports[shard]
-      router.broker(.logEnd(partition)) { answer in
-        if case .seq(let end) = answer {
-          port.post(logEnd: end, partition: partition)
-        } else {
-          port.post(logEnd: nil, partition: partition)
-        }
-      }
+    case .askLogEnd(let partition): askLogEnd(partition, for: shard)
     case .stop(let partition, let reason): router.group.stop(partition, reason)
+    }
+  }
+
+  /// One question a partition, however many shards ask: clients say which cursors they have.
+  private func askLogEnd(_ partition: Int32, for shard: Int) {
+    let isAsked = logEndAsked[partition] != nil
+    logEndAsked[partition, default: []].insert(shard)
+    guard !isAsked else { return }
+    router.broker(.logEnd(partition)) { [unowned self] answer in
+      var end: Seq?
+      if case .seq(let seq) = answer { end = seq }
+      for shard in logEndAsked.removeValue(forKey: partition) ?? [] {
+        router.shared.ports[shard].post(logEnd: end, partition: partition)
+      }
     }
   }
 
@@ -175,6 +183,7 @@ final class RegistrarHost {
 
   /// All commands, each to its primary; nil where one was not done.
   private func all(_ commands: [RedisCommand], _ answer: @escaping ([RedisReply]?) -> Void) {
+    guard !commands.isEmpty else { return answer([]) }
     let gathered = Gathered(commands.count)
     for (i, command) in commands.enumerated() {
       router.redis.send(command) { reply in

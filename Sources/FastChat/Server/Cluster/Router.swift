@@ -53,11 +53,14 @@ final class Router {
   private(set) var group: GroupHost!
   private(set) var watch: LeaseWatch!
   private(set) var relay: Relay!
+  private var questions: Questions!
   private var reports: ReportSorter
   private var lastTick: Tick = 0
   private var lastChores: Tick = 0
   private var stage = RouterQueue.Stage.serving
   private var hasFlushed = false
+  /// How often the log's queue was read.
+  private(set) var logDrains: UInt64 = 0
   /// There is more in a queue of librdkafka than a turn takes.
   private var hasMore = Sources()
 
@@ -98,6 +101,7 @@ final class Router {
     group = GroupHost(self)
     watch = LeaseWatch(self)
     relay = Relay(self)
+    questions = Questions(self)
     redis.onReconnected = { [unowned self] _ in registrar.reconnected() }
     do throws(LoopError) {
       try loop.watch(queue.bell)
@@ -143,6 +147,7 @@ final class Router {
     if tick - lastTick >= Self.tickMilliseconds { tickAll() }
     if tick - lastChores >= Self.choreMilliseconds { chores() }
     group.flush()
+    questions.flush()
     links.inboxes.flush()
     redis.flush()
     advance(to: newStage)
@@ -170,7 +175,9 @@ final class Router {
     reportFigures()
   }
 
+  /// While not all of this server stands in the directory nobody can attach, whatever else works.
   private func tellHealth() {
+    guard registrar.isStanding else { return }
     let logHolds = (links.producer.acknowledgedAt ?? .min / 2) + Health.logMilliseconds
     shared.health.backboneHolds(until: min(registrar.leaseHeldUntil, logHolds))
   }
@@ -183,7 +190,7 @@ final class Router {
     guard !mail.isEmpty else { return }
     append(mail.appends.bytes)
     for (shard, word) in mail.words { registrar.take(word, from: shard) }
-    for question in mail.questions { ask(question.query, shard: question.shard) }
+    for question in mail.questions { questions.ask(question) }
     relay.take(mail.marks, mail.ephemerals)
     mail.removeAll()
   }
@@ -211,17 +218,6 @@ final class Router {
     } else if carriedStart > carried.count / 2 {
       carried.removeFirst(carriedStart)
       carriedStart = 0
-    }
-  }
-
-  private func ask(_ query: ViewQuery, shard: Int) {
-    let port = shared.ports[shard]
-    redis.send(.query(query)) { reply in
-      if let reply {
-        port.post(AnswerNews(ViewAnswer(query: query, reply: reply)))
-      } else {
-        port.post(AnswerNews(ViewAnswer(failing: query)))
-      }
     }
   }
 
@@ -284,6 +280,7 @@ final class Router {
   }
 
   private func drainLog() {
+    logDrains += 1
     if links.log.drain() { comeBack(to: .log) }
     for i in 0..<links.log.count {
       let (partition, reading) = links.log.source(i)

@@ -60,7 +60,7 @@ final class RouterQueue: @unchecked Sendable {
   private let waitingWords = Atomic<Int>(0)
   // Guarded by the monitor.
   private var mail = RouterMail()
-  private var waitingQuestions: [Int]
+  private var unansweredQuestions: [Int]
   private var currentStage = Stage.serving
 
   /// Something waits.
@@ -79,7 +79,7 @@ final class RouterQueue: @unchecked Sendable {
 
   init(limitBytes: Int, shards: Int) throws(LoopError) {
     self.limitBytes = limitBytes
-    waitingQuestions = [Int](repeating: 0, count: shards)
+    unansweredQuestions = [Int](repeating: 0, count: shards)
     bell = try Mailbox(capacity: 1)
   }
 
@@ -103,11 +103,11 @@ final class RouterQueue: @unchecked Sendable {
       let wasEmpty = mail.isEmpty
       mail.appends.append(appends)
       for word in words { mail.words.append((shard, word)) }
-      let taken = min(questions.count, ViewQueue.perShardMax - waitingQuestions[shard])
+      let taken = min(questions.count, ViewQueue.perShardMax - unansweredQuestions[shard])
       for query in questions.prefix(taken) {
         mail.questions.append(ViewQueue.Question(shard: shard, query: query))
       }
-      waitingQuestions[shard] += taken
+      unansweredQuestions[shard] += taken
       mail.marks.append(contentsOf: marks.prefix(Self.marksMax - mail.marks.count))
       mail.ephemerals.append(contentsOf: ephemerals.prefix(Self.ephemeralsMax - mail.ephemerals.count))
       return (taken, wasEmpty)
@@ -131,11 +131,14 @@ final class RouterQueue: @unchecked Sendable {
 
   /// Exchanges what waits for the empty mail of the caller.
   func take(_ taken: inout RouterMail) {
-    monitor.locked {
-      swap(&mail, &taken)
-      for shard in waitingQuestions.indices { waitingQuestions[shard] = 0 }
-    }
+    monitor.locked { swap(&mail, &taken) }
     waitingWords.wrappingSubtract(taken.words.count, ordering: .relaxed)
+  }
+
+  /// Gives back the shares of questions that were answered, of each shard.
+  func answered(_ counts: [Int]) {
+    guard counts.contains(where: { $0 > 0 }) else { return }
+    monitor.locked { for shard in counts.indices { unansweredQuestions[shard] -= counts[shard] } }
   }
 
   /// Gives back the room of `count` bytes that the log's producer has taken.
