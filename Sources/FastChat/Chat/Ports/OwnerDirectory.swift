@@ -8,6 +8,35 @@ public struct LookUp: Sendable, Equatable {
   public init() {}
 }
 
+extension ApplyRequest {
+  /// Who listens, if each record becomes an event: what the owner asks then, name by name in the same order. A
+  /// directory that answers in the view's own pipeline may be asked for it behind the records.
+  public var expectedLookUp: LookUp {
+    var lookUp = LookUp()
+    var users: Set<[UInt8]> = []
+    var rooms: Set<[UInt8]> = []
+    func note(user: some Sequence<UInt8>) {
+      let name = Array(user)
+      if users.insert(name).inserted { lookUp.users.append(name) }
+    }
+    bytes.withUnsafeBytes { bytes in
+      for record in records {
+        let chat = UnsafeRawBufferPointer(rebasing: bytes[record.chat])
+        switch ChatName(chat) {
+        case .direct(let first, let second)?:
+          note(user: first)
+          note(user: second)
+        case .room?:
+          if rooms.insert(Array(chat)).inserted { lookUp.rooms.append(Array(chat)) }
+          if record.kind.dependsOnState { note(user: bytes[record.from]) }
+        case nil: break
+        }
+      }
+    }
+    return lookUp
+  }
+}
+
 public struct LookedUp: Sendable {
   public var tag: UInt64
   public var hasFailed = false

@@ -15,8 +15,11 @@ final class OwnerHost {
   private var isPerforming = false
   /// Inputs that came while actions were performed.
   private var late: [(Owner) -> Void] = []
-  /// Leases that were read in the pipeline of the last look-ups, behind them.
-  private var leasesBehind: LeasesRead?
+  // Who listens (`OwnerHost+LookUp`).
+  /// The look-ups that went behind the last batch.
+  var ahead: Ahead?
+  /// Leases that were read in the pipeline of this batch's look-ups, behind them.
+  var leasesBehind: LeasesRead?
 
   // How far it is with the log and the state topic (`OwnerHost+Log`).
   var beginAt: Tick? = .min
@@ -141,14 +144,19 @@ final class OwnerHost {
 
   // MARK: Redis
 
-  private func ask(_ command: RedisCommand, _ answer: @escaping (OwnerHost, RedisReply?) -> Void) {
+  func ask(_ command: RedisCommand, _ answer: @escaping (OwnerHost, RedisReply?) -> Void) {
     router.redis.send(command) { [weak self] reply in if let self { answer(self, reply) } }
   }
 
   private func apply(_ request: ApplyRequest) {
     let began = Clock.nanoseconds()
+    let ahead = Ahead(request, isPossible: router.redis.primaries == 1)
+    self.ahead = ahead
+    // Leases of before this batch say nothing about it.
+    leasesBehind = nil
     ask(.apply(request, limits: router.limits)) { host, reply in
       host.router.metrics.record(.apply, nanoseconds: Clock.nanoseconds() - began)
+      ahead?.isBehind = true
       let answer: ApplyAnswer
       if let reply {
         answer = ApplyAnswer(request: request, reply: reply)
@@ -158,6 +166,7 @@ final class OwnerHost {
       if case .applied = answer.result { host.router.metrics.add(.appliedRecords, request.records.count) }
       host.input { $0.applied(answer) }
     }
+    if let ahead { askAhead(ahead) }
   }
 
   private func rebuild(_ command: RedisCommand, _ tag: UInt64) {
@@ -169,68 +178,6 @@ final class OwnerHost {
         answer = RebuildAnswer(tag: tag, result: .unknown)
       }
       host.input { $0.rebuildAnswered(answer) }
-    }
-  }
-
-  /// Look-ups, and behind the last one on each primary the question how it is called. Where there is one primary
-  /// alone, the leases are read behind them, which tells that too: the owner reads them next, and so they are
-  /// there.
-  private func lookUp(_ tag: UInt64, _ lookUp: LookUp) {
-    let began = Clock.nanoseconds()
-    let redis = router.redis
-    let commands = RedisCommand.lookUp(lookUp, partitions: router.facts.partitions)
-    var primaries: [Int] = []
-    for command in commands {
-      let primary = redis.primary(of: command)
-      if !primaries.contains(primary) { primaries.append(primary) }
-    }
-    let isAlone = redis.primaries == 1
-    let gathered = Gathered(commands.count + primaries.count)
-    let take = { [weak self] (place: Int) in
-      { [weak self] (reply: RedisReply?) in
-        gathered.put(reply, at: place)
-        guard gathered.isComplete, let self, !isOver else { return }
-        router.metrics.record(.lookUp, nanoseconds: Clock.nanoseconds() - began)
-        lookedUp(tag, lookUp, gathered.all, isAlone: isAlone)
-      }
-    }
-    for (i, command) in commands.enumerated() {
-      redis.send(command, primary: redis.primary(of: command), take(i))
-    }
-    for (i, primary) in primaries.enumerated() {
-      redis.send(isAlone ? .readLeases : .readDirectory, primary: primary, take(commands.count + i))
-    }
-  }
-
-  private func lookedUp(_ tag: UInt64, _ lookUp: LookUp, _ replies: [RedisReply]?, isAlone: Bool) {
-    let count = lookUp.users.count + lookUp.rooms.count
-    var answer = LookedUp(tag: tag)
-    if let replies, let last = replies.last {
-      let names = isAlone ? [] : Array(replies[count...])
-      answer = LookedUp(tag: tag, lookUp, replies: Array(replies[..<count]), primaries: names)
-      if isAlone {
-        let leases = LeasesRead(tag: 0, reply: last)
-        answer.hasFailed = answer.hasFailed || leases.hasFailed
-        answer.directories = leases.directories
-        leasesBehind = leases
-      }
-    } else {
-      answer.hasFailed = true
-    }
-    input { $0.lookedUp(answer) }
-    leasesBehind = nil
-  }
-
-  private func readLeases(_ tag: UInt64) {
-    if var read = leasesBehind {
-      leasesBehind = nil
-      read.tag = tag
-      return input { $0.leasesRead(read) }
-    }
-    ask(.readLeases) { host, reply in
-      var read = LeasesRead(tag: tag)
-      if let reply { read = LeasesRead(tag: tag, reply: reply) } else { read.hasFailed = true }
-      host.input { $0.leasesRead(read) }
     }
   }
 
