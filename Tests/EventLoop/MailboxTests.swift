@@ -98,6 +98,37 @@ struct MailboxTests {
     #expect(driver.readable == [71, 70, 71])
     for descriptor in descriptors { close(descriptor) }
   }
+
+  @Test("A descriptor that is watched no more tells nothing, and its place is another's", arguments: backends)
+  func watchedNoMore(_ backend: BackendKind) throws {
+    let driver = try LoopDriver(backend)
+    var one: UInt64 = 1
+    // More than a loop watches at one time.
+    for tag in 0..<UInt64(EventLoop.watchesMax) + 8 {
+      let descriptor = eventfd(0, linuxio_eventfd_flags)
+      try driver.loop.watch(descriptor: descriptor, tag: tag)
+      driver.pump(milliseconds: 1)
+      #expect(write(descriptor, &one, 8) == 8)
+      #expect(driver.pump { driver.readable.last == tag })
+      driver.loop.unwatch(descriptor: descriptor)
+      driver.pump(milliseconds: 1)
+      #expect(write(descriptor, &one, 8) == 8)
+      driver.pump(milliseconds: 1)
+      #expect(driver.readable.count == Int(tag) + 1)
+      close(descriptor)
+    }
+  }
+
+  @Test("A word that may not be lost is taken by a full mailbox, in its place")
+  func always() throws {
+    let mailbox = try Mailbox<Int>(capacity: 1)
+    #expect(mailbox.post(1))
+    mailbox.postAlways(2)
+    #expect(!mailbox.post(3))
+    var messages: [Int] = []
+    mailbox.drain(into: &messages)
+    #expect(messages == [1, 2])
+  }
 }
 
 private func post(_ count: Int, as thread: Int, to mailbox: Mailbox<(thread: Int, number: Int)>) {
