@@ -144,7 +144,20 @@ public final class Topics {
     return found == -1 || (wanted != -1 && found > wanted)
   }
 
+  /// Waits for it where the broker that is asked has not heard yet of a topic that another one has just made.
   private func settings(of topic: String) throws(KafkaError) -> [String: String] {
+    let deadline = Clock.milliseconds() + Int64(KafkaConfiguration.waitMilliseconds)
+    while true {
+      do throws(KafkaError) {
+        return try settingsNow(of: topic)
+      } catch {
+        guard error.cause == "UNKNOWN_TOPIC_OR_PART", Clock.milliseconds() < deadline else { throw error }
+        usleep(50_000)
+      }
+    }
+  }
+
+  private func settingsNow(of topic: String) throws(KafkaError) -> [String: String] {
     guard let resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic) else { return [:] }
     defer { rd_kafka_ConfigResource_destroy(resource) }
     var resources: [OpaquePointer?] = [resource]

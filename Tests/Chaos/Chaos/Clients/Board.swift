@@ -26,7 +26,7 @@ final class Board: Sendable {
     var sent = 0
     var acknowledged = 0
     var delivered = 0
-    var waiting: [Int: Int] = [:]
+    var waiting: [Int: (since: Int, what: String)] = [:]
     var interruptions = Interruptions()
   }
 
@@ -91,7 +91,9 @@ final class Board: Sendable {
   func isHit(_ device: Int) { state.withLock { $0.interruptions.hit(device) } }
 
   /// How long the device's oldest request has been waiting: what holds the next fault back.
-  func waits(_ device: Int, since: Int?) { state.withLock { $0.waiting[device] = since } }
+  func waits(_ device: Int, since: Int?, for what: @autoclosure () -> String = "") {
+    state.withLock { $0.waiting[device] = since.map { (since: $0, what: what()) } }
+  }
   func settled(_ device: Int, _ isSettled: Bool) {
     state.withLock { state in
       if isSettled { state.settled.insert(device) } else { state.settled.remove(device) }
@@ -118,7 +120,11 @@ final class Board: Sendable {
   /// The longest that anything has been waiting now, in milliseconds.
   var longestWait: Int {
     let now = RunClock.milliseconds
-    return state.withLock { now - ($0.waiting.values.min() ?? now) }
+    return state.withLock { now - ($0.waiting.values.map(\.since).min() ?? now) }
+  }
+  /// What that is.
+  var longestWaitStory: String {
+    state.withLock { $0.waiting.values.min { $0.since < $1.since }?.what ?? "nothing" }
   }
 
   var interruptions: Interruptions { state.withLock { $0.interruptions } }

@@ -233,7 +233,11 @@ final class Device: @unchecked Sendable {
   /// What waits: its oldest request, or itself to be connected.
   private func reportWaiting() {
     let unconnected = isLive || board.phase != .load ? nil : brokenSince
-    board.waits(index, since: (pending.map(\.madeAt) + [unconnected].compactMap { $0 }).min())
+    let since = (pending.map(\.madeAt) + [unconnected].compactMap { $0 }).min()
+    board.waits(
+      index, since: since,
+      for: "\(account.name) at instance \(instance), \(isLive ? "live" : "not live"), with "
+        + pending.map { "\($0.id) in \($0.chat) said at \($0.saidAt ?? 0)" }.joined(separator: ", "))
   }
 
   /// Whether it was handed all that anybody was told of in the chats that it is in.

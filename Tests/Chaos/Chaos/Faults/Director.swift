@@ -107,7 +107,7 @@ final class Director {
       wellSince = isWell ? wellSince ?? now : nil
       if let wellSince, now - wellSince >= Self.wellBelow { return }
       if now - begin > Self.recoveryMax {
-        let waits = "a request waits for \(board.longestWait) ms"
+        let waits = "\(board.longestWait) ms: \(board.longestWaitStory)"
         let unready = world.instances.filter { !$0.isReady }.map { "\($0.index)" }.joined(separator: ",")
         differences.append(
           "\(fault.kinds.map(\.rawValue)): not well after \(Self.recoveryMax / 1_000) s: \(waits); "

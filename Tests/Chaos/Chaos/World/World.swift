@@ -71,7 +71,11 @@ final class World {
   /// Starts all instances and waits until they are ready.
   func start() throws {
     for instance in instances { try instance.start() }
-    guard waitUntilReady(.after(.seconds(60))) else { throw TestFailure("the servers do not get ready") }
+    let isReady = waitUntilReady(.after(.seconds(90))) { instances.allSatisfy { $0.unwantedEnd == nil } }
+    guard isReady else {
+      let ends = instances.compactMap { instance in instance.unwantedEnd.map { "\(instance.index) \($0)" } }
+      throw TestFailure("the servers do not get ready: \(ends.joined(separator: ", "))")
+    }
   }
 
   func waitUntilReady(_ deadline: Deadline, _ goOn: () -> Bool = { true }) -> Bool {
