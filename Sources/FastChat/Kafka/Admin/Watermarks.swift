@@ -47,8 +47,10 @@ public final class Watermarks {
   private func offsets(_ topic: String, _ partition: Int32) throws(KafkaError) -> (low: Int64, high: Int64) {
     var low: Int64 = 0
     var high: Int64 = 0
-    let cause = rd_kafka_query_watermark_offsets(
-      client.handle, topic, partition, &low, &high, KafkaConfiguration.waitMilliseconds)
+    let cause = askingTheLeader {
+      rd_kafka_query_watermark_offsets(
+        client.handle, topic, partition, &low, &high, KafkaConfiguration.waitMilliseconds)
+    }
     guard cause == RD_KAFKA_RESP_ERR_NO_ERROR else {
       throw client.error(cause, "asking where partition \(partition) of \(topic) ends")
     }
@@ -58,19 +60,39 @@ public final class Watermarks {
   /// The seq of the first record that the log took at that time or later, for each partition asked; nil
   /// where there is none.
   public func firstRecords(_ partitions: [Int32], since time: WallTime) throws(KafkaError) -> [Seq?] {
-    let list = PartitionList(
-      names.log(generation: generation), partitions.map { (partition: $0, offset: time) })
-    let cause = rd_kafka_offsets_for_times(client.handle, list.list, KafkaConfiguration.waitMilliseconds)
+    let topic = names.log(generation: generation)
+    var list = PartitionList(topic, partitions.map { (partition: $0, offset: time) })
+    var asked: Int32?
+    let cause = askingTheLeader {
+      list = PartitionList(topic, partitions.map { (partition: $0, offset: time) })
+      let cause = rd_kafka_offsets_for_times(client.handle, list.list, KafkaConfiguration.waitMilliseconds)
+      guard cause == RD_KAFKA_RESP_ERR_NO_ERROR else { return cause }
+      let failed = list.elements.first { $0.err != RD_KAFKA_RESP_ERR_NO_ERROR }
+      asked = failed?.partition
+      return failed?.err ?? RD_KAFKA_RESP_ERR_NO_ERROR
+    }
     guard cause == RD_KAFKA_RESP_ERR_NO_ERROR else {
-      throw client.error(cause, "asking the log for a time")
+      let what = asked.map { "asking partition \($0) of the log for a time" }
+      throw client.error(cause, what ?? "asking the log for a time")
     }
     var seqs: [Seq?] = []
     for element in list.elements {
-      guard element.err == RD_KAFKA_RESP_ERR_NO_ERROR else {
-        throw client.error(element.err, "asking partition \(element.partition) of the log for a time")
-      }
       seqs.append(element.offset < 0 ? nil : base + element.offset)
     }
     return seqs
   }
+
+  /// Asks again where another broker leads by now: librdkafka asks the leader that it knows of, and learns of a new
+  /// one only by its refresh every five minutes, unless it is told to look.
+  private func askingTheLeader(_ ask: () -> rd_kafka_resp_err_t) -> rd_kafka_resp_err_t {
+    let cause = ask()
+    guard Self.moved.contains(cause), (try? client.describeTopics()) != nil else { return cause }
+    return ask()
+  }
+
+  private static let moved = [
+    RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
+    RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH,
+    RD_KAFKA_RESP_ERR__TRANSPORT,
+  ]
 }
