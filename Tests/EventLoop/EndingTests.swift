@@ -129,6 +129,39 @@ struct EndingTests {
     peer.close()
   }
 
+  @Test("An aborted connection is reset, and what the kernel held of it does not follow", arguments: backends)
+  func abort(_ backend: BackendKind) throws {
+    let driver = try LoopDriver(backend) { $0.outputBytes = 16 << 20 }
+    let (peer, id) = try driver.client(receiveBuffer: 4_096)
+    #expect(driver.send(id, pattern(6 << 20)))
+    driver.pump(milliseconds: 20)
+    let withKernel = 6 << 20 - driver.loop.queuedBytes(id)
+    driver.loop.abort(id)
+    #expect(!driver.send(id, [1]))
+    #expect(driver.pump { driver.loop.connectionCount == 0 })
+    #expect(driver.loop.outputBytes == 0 && driver.ended.isEmpty)
+    // What had reached him before is his; the socket buffer's rest is gone.
+    #expect(driver.readToReset(peer).map { $0 < withKernel } == true)
+    driver.loop.abort(id)
+  }
+
+  @Test("What a peer that closed its side is still owed can be aborted too", arguments: backends)
+  func abortAfterEnd(_ backend: BackendKind) throws {
+    let driver = try LoopDriver(backend) {
+      $0.outputBytes = 16 << 20
+      $0.lingerMilliseconds = 60_000
+    }
+    let (peer, id) = try driver.client(receiveBuffer: 4_096)
+    #expect(driver.send(id, pattern(6 << 20)))
+    peer.shutWriting()
+    #expect(driver.pump { driver.reason(id) == .peerClosed })
+    #expect(driver.loop.connectionCount == 1)
+    driver.loop.abort(id)
+    #expect(driver.pump { driver.loop.connectionCount == 0 })
+    #expect(driver.readToReset(peer).map { $0 < 6 << 20 } == true)
+    #expect(driver.ended.count == 1)
+  }
+
   @Test("Last words reach a peer that still talks, and then the end of the stream", arguments: backends)
   func finishDeliversLastWords(_ backend: BackendKind) throws {
     let driver = try LoopDriver(backend)

@@ -192,6 +192,21 @@ extension LoopDriver {
     return done ? bytes : nil
   }
 
+  /// Turns until the peer's stream was reset, and gives how many bytes came before.
+  func readToReset(_ peer: Peer) -> Int? {
+    var count = 0
+    let done = pump {
+      // A read would take the error away.
+      while true {
+        let error = peer.readError
+        guard error == 0 else { return error == ECONNRESET }
+        guard let more = peer.readOnce(), !more.isEmpty else { return false }
+        count += more.count
+      }
+    }
+    return done ? count : nil
+  }
+
   /// Turns until the peer has written everything.
   func write(_ peer: Peer, _ bytes: [UInt8]) -> Bool {
     var rest = bytes[...]

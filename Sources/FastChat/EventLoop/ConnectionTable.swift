@@ -50,6 +50,15 @@ package struct ConnectionTable {
     return connection
   }
 
+  /// The connection of an id as long as it has a descriptor, over or not.
+  func living(_ id: ConnectionID) -> ConnectionPointer? {
+    let slot = Int(id.slot)
+    guard slot < capacity, base[slot].generation == id.generation, base[slot].state != .free else {
+      return nil
+    }
+    return base + slot
+  }
+
   /// Takes a slot for a socket; nil if none is left.
   func allocate(descriptor: Int32, state initial: Connection.State, lingerBytes: Int) -> Int? {
     let slot: Int

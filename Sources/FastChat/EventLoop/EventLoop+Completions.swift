@@ -157,6 +157,12 @@ extension EventLoop {
   }
 }
 
+/// Has close(2) answer the peer by a reset, and drop what the kernel had still to send.
+func resetWhenClosed(_ descriptor: Int32) {
+  var option = linger(l_onoff: 1, l_linger: 0)
+  setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+}
+
 /// shutdown(2) of both directions; that the peer was quicker is no error.
 func shutDownBothWays(_ descriptor: Int32) {
   _ = syscall { Glibc.shutdown(descriptor, Int32(SHUT_RDWR)) }

@@ -31,4 +31,15 @@ extension EventLoop {
     connection.pointee.state = .closing
     core.dirty.insert(Int(id.slot), connection)
   }
+
+  /// Ends the connection now, and by a reset: nothing of what is queued here or in the kernel reaches the peer
+  /// later, whereas after `close` the kernel goes on sending what it had taken. Otherwise as `close`; also for
+  /// a connection whose `ended` was told while its output is still being written.
+  public func abort(_ id: ConnectionID) {
+    guard let connection = core.connections.living(id) else { return }
+    resetWhenClosed(connection.pointee.descriptor)
+    // `failed` goes on to `closing` when it has been told.
+    if connection.pointee.state != .failed { connection.pointee.state = .closing }
+    core.dirty.insert(Int(id.slot), connection)
+  }
 }

@@ -80,7 +80,6 @@ final class RedisSocket {
   }
 
   func ended(_ reason: EndReason) {
-    id = nil
     fail(.unreachable(Self.words(reason)))
   }
 
@@ -108,11 +107,13 @@ final class RedisSocket {
     }
   }
 
-  /// Ends it; what waits is told by `takeLost`.
+  /// Ends it; what waits is told by `takeLost`, and does not take effect any more: nothing of it is left to
+  /// whoever retransmits (the registrar's contract).
   func fail(_ failure: RedisFailure) {
     if case .over = phase { return }
     phase = .over(failure)
-    if let id { loop.close(id) }
+    if let id { loop.abort(id) }
+    id = nil
   }
 
   /// The tokens of all that is not answered any more, once it is over.
