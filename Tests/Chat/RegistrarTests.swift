@@ -129,6 +129,21 @@ import Testing
     #expect(stage.registrar.epoch == epoch)
   }
 
+  @Test func anInboxThatIsLostAgainAtOnceIsReadAgainWithPauses() {
+    let stage = RegistrarStage.standing()
+    stage.history = []
+    // Whenever it is read again, it is lost again.
+    for _ in 0..<60 {
+      stage.input { $0.inboxLost() }
+      stage.run(50)
+    }
+    let reads = stage.kinds.filter { $0 == "readInbox" }.count
+    #expect(reads >= 3 && reads <= 4)
+    #expect(stage.kinds.filter { $0 == "checkInbox" }.count == reads)
+    stage.checkQuiet()
+    #expect(stage.failures == [])
+  }
+
   @Test func anotherHolderOfTheLeaseBeginsANewEpochOnceItIsGone() {
     let stage = RegistrarStage.standing()
     let epoch = stage.registrar.epoch

@@ -48,6 +48,7 @@ extension Registrar {
     case .takingLease, .registering, .standing:
       inboxIsDoubted = false
       if stands {
+        inbox.succeeded(next: tick + Self.rereadMilliseconds)
         actions.append(.readInbox(epoch))
       } else {
         let own = holder

@@ -53,6 +53,8 @@ public final class Registrar {
   /// Milliseconds to wait for a predecessor's lease to end, and between two looks at it.
   static let predecessorMilliseconds: Int64 = Limits.leaseMilliseconds + 1_000
   static let predecessorPauseMilliseconds: Int64 = 250
+  /// Milliseconds from reading the inbox again to the next time, should it be lost again at once.
+  static let rereadMilliseconds: Int64 = 1_000
   /// How often the removal of a session is tried. An entry that stays costs its server a hint, no more.
   static let removalAttempts = 20
   /// Removals of sessions that wait; beyond it they are not made.
