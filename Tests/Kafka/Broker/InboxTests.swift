@@ -39,7 +39,7 @@ extension BrokerTests {
       let cluster = try Cluster(partitions: 1)
       try cluster.makeInbox(server)
       let producer = try InboxProducer(cluster.configuration, topics: cluster.names)
-      let consumer = try InboxConsumer(cluster.configuration, topics: cluster.names)
+      let consumer = try InboxConsumer(cluster.configuration, topics: cluster.names, partitions: 16)
       try consumer.read(server)
       #expect(try producer.send(batch(3), to: server))
       try producer.send(
@@ -73,7 +73,7 @@ extension BrokerTests {
       let cluster = try Cluster(partitions: 1)
       try cluster.makeInbox(server)
       let producer = try InboxProducer(cluster.configuration, topics: cluster.names)
-      let consumer = try InboxConsumer(cluster.configuration, topics: cluster.names)
+      let consumer = try InboxConsumer(cluster.configuration, topics: cluster.names, partitions: 16)
       try consumer.read(server)
       for partition in 0..<3 as Range<Int32> {
         #expect(try producer.send(batch(partition, bytes: 400_000), to: server))
@@ -94,6 +94,36 @@ extension BrokerTests {
       while try producer.send(big, to: server) { sent += InboxCodec.size(big) }
       #expect(
         sent > InboxProducer.targetBytes - 2 * InboxCodec.size(big) && sent <= InboxProducer.targetBytes)
+    }
+
+    @Test func whoIsNotSentToAnyMoreIsLetGoHoweverLateTheLastWordWas() throws {
+      let cluster = try Cluster(partitions: 1)
+      let gone = ServerEpoch(server: "gone", epoch: 1)
+      try cluster.makeInbox(server)
+      try cluster.makeInbox(gone)
+      let producer = try InboxProducer(cluster.configuration, topics: cluster.names)
+      let consumer = try InboxConsumer(cluster.configuration, topics: cluster.names, partitions: 16)
+      func send(to server: ServerEpoch) throws {
+        #expect(try producer.send(batch(3), to: server))
+        producer.flush()
+      }
+      try send(to: gone)
+      producer.forget(gone)
+      try send(to: gone)
+      // It arrived; its report comes by then or a little later.
+      try consumer.read(gone)
+      _ = try take(2, from: consumer)
+      for _ in 0..<2 {
+        producer.endRound()
+        try send(to: server)
+      }
+      #expect(producer.failures.isEmpty)
+      try eventually("an end") {
+        producer.drain()
+        producer.endRound()
+        try send(to: server)
+        return producer.openTopics == 1
+      }
     }
 
     // The mock cluster makes a topic as soon as it is named.
@@ -121,11 +151,11 @@ extension BrokerTests {
         #expect(try producer.send(batch(0), to: server))
         producer.flush()
       }
-      let reader = try InboxConsumer(cluster.configuration, topics: cluster.names)
+      let reader = try InboxConsumer(cluster.configuration, topics: cluster.names, partitions: 16)
       try reader.read(server)
       _ = try take(10, from: reader)
       try RawProducer(cluster.configuration).deleteRecords(of: cluster.names.inbox(server), below: 5)
-      let late = try InboxConsumer(cluster.configuration, topics: cluster.names)
+      let late = try InboxConsumer(cluster.configuration, topics: cluster.names, partitions: 16)
       try late.read(server)
       try eventually("word that it was cut short") {
         _ = late.drain()
@@ -135,13 +165,16 @@ extension BrokerTests {
         Issue.record("not out of range: \(late.fetched(0))")
         return
       }
+      // Read again, it gives what is left.
+      try late.read(server)
+      #expect(try take(5, from: late).items.count == 5)
     }
 
     @Test(.enabled(if: KafkaBroker.isApacheKafka, BrokerTests.needsApacheKafka))
     func anInboxThatIsGoneIsTold() throws {
       let cluster = try Cluster(partitions: 1)
       try cluster.makeInbox(server)
-      let consumer = try InboxConsumer(cluster.configuration, topics: cluster.names)
+      let consumer = try InboxConsumer(cluster.configuration, topics: cluster.names, partitions: 16)
       try consumer.read(server)
       let producer = try InboxProducer(cluster.configuration, topics: cluster.names)
       #expect(try producer.send(batch(0), to: server))

@@ -22,7 +22,7 @@ import Testing
   }
 
   private func items(_ bytes: UnsafeRawBufferPointer) -> (items: [InboxItem], isBroken: Bool) {
-    var reader = InboxReader(bytes)
+    var reader = InboxReader(bytes, partitions: 16)
     var items: [InboxItem] = []
     while let item = reader.next() { items.append(item) }
     return (items, reader.isBroken)
@@ -98,6 +98,16 @@ import Testing
       var bytes = whole
       bytes[firstHint + offset] = value
       bytes.withUnsafeBytes { #expect(items($0).isBroken && items($0).items.isEmpty, "byte \(offset)") }
+    }
+  }
+
+  @Test func aBatchOfAPartitionThatThereIsNotIsNotRead() {
+    for partition in [16, -1, .min, .max] as [Int32] {
+      var record = ByteBuffer()
+      InboxCodec.begin(into: &record)
+      InboxCodec.append(Self.batch(hints: 1, partition: partition), to: &record)
+      let read = items(record.bytes)
+      #expect(read.isBroken && read.items.isEmpty, "partition \(partition)")
     }
   }
 

@@ -110,13 +110,16 @@ public enum InboxItem: Sendable {
 /// Reads the items of one record, one after the other. No bytes make it trap.
 public struct InboxReader {
   private let record: UnsafeRawBufferPointer
+  private let partitions: Int32
   private var offset: Int
   /// The rest cannot be read: not a record of ours, of another version, or damaged. What was read stands.
   public private(set) var isBroken = false
 
   /// Reads `record`, which must stay valid as long as the reader.
-  public init(_ record: UnsafeRawBufferPointer) {
+  /// - Parameter partitions: of the log; a batch of another one is not read.
+  public init(_ record: UnsafeRawBufferPointer, partitions: Int32) {
     self.record = record
+    self.partitions = partitions
     offset = InboxCodec.head
     isBroken = record.count < InboxCodec.head || record[0] != InboxCodec.version
   }
@@ -131,7 +134,7 @@ public struct InboxReader {
     else { return broken() }
     let fields = Fields(
       UnsafeRawBufferPointer(rebasing: record[offset + InboxCodec.itemHead..<offset + length]))
-    guard let item = Self.item(kind, fields) else { return broken() }
+    guard let item = item(kind, fields) else { return broken() }
     offset += length
     return item
   }
@@ -141,25 +144,27 @@ public struct InboxReader {
     return nil
   }
 
-  private static func item(_ kind: InboxCodec.Kind, _ fields: Fields) -> InboxItem? {
+  private func item(_ kind: InboxCodec.Kind, _ fields: Fields) -> InboxItem? {
     switch kind {
     case .batch: batch(fields).map { .batch($0) }
-    case .verdict: verdict(fields).map { .verdict($0) }
-    case .ephemeral: ephemeral(fields)
+    case .verdict: Self.verdict(fields).map { .verdict($0) }
+    case .ephemeral: Self.ephemeral(fields)
     case .replaced:
       fields.bytes.count == InboxCodec.replacedFields ? .replaced(SessionID(raw: fields.word(0))) : nil
     }
   }
 
-  private static func batch(_ fields: Fields) -> Batch? {
+  private func batch(_ fields: Fields) -> Batch? {
     guard fields.bytes.count >= InboxCodec.batchFields else { return nil }
+    let partition = Int32(bitPattern: fields.half(0))
+    guard partition >= 0, partition < partitions else { return nil }
     let directories = Int(fields.half(4))
     let hints = InboxCodec.batchFields + 8 * directories
     guard hints <= fields.bytes.count else { return nil }
     let hintBytes = UnsafeRawBufferPointer(rebasing: fields.bytes[hints...])
     guard HintCodec.isWhole(hintBytes) else { return nil }
     return Batch(
-      partition: Int32(bitPattern: fields.half(0)), view: fields.word(8),
+      partition: partition, view: fields.word(8),
       directories: (0..<directories).map { fields.word(InboxCodec.batchFields + 8 * $0) },
       since: Seq(bitPattern: fields.word(16)), upto: Seq(bitPattern: fields.word(24)), hints: hintBytes)
   }

@@ -17,11 +17,16 @@ public enum InboxFetch {
 public final class InboxConsumer {
   private let fetcher: Fetcher
   private let topics: TopicNames
+  private let partitions: Int32
   private var topic: TopicHandle?
+  /// The inbox that was read last, or is being read.
+  private var last: ServerEpoch?
 
   /// Connects; waits for nobody.
-  public init(_ configuration: KafkaConfiguration, topics: TopicNames) throws(KafkaError) {
+  /// - Parameter partitions: of the log, which batches are of.
+  public init(_ configuration: KafkaConfiguration, topics: TopicNames, partitions: Int32) throws(KafkaError) {
     self.topics = topics
+    self.partitions = partitions
     fetcher = try Fetcher(configuration)
   }
 
@@ -32,12 +37,17 @@ public final class InboxConsumer {
 
   /// Reads this inbox from its beginning, and no other one any more. What was fetched of another one and not
   /// read is gone.
+  ///
+  /// The first time that is its first record, so that one that was cut off is told; later the oldest that is
+  /// left, since whoever reads again knows that batches are missing.
   public func read(_ server: ServerEpoch) throws(KafkaError) {
     stop()
     fetcher.client.partitionErrors.missesTopic = false
     let topic = try TopicHandle(fetcher.client, topics.inbox(server))
     self.topic = topic
-    try fetcher.read(topic, 0, reading: server.epoch, from: 0)
+    let beginning = server == last ? Int64(RD_KAFKA_OFFSET_BEGINNING) : 0
+    last = server
+    try fetcher.read(topic, 0, reading: server.epoch, from: beginning)
   }
 
   /// Reads no inbox any more.
@@ -63,7 +73,8 @@ public final class InboxConsumer {
     let message = fetcher.message(i)
     switch message.pointee.err {
     case RD_KAFKA_RESP_ERR_NO_ERROR:
-      return .record(InboxReader(message.pointee.valueBytes ?? UnsafeRawBufferPointer(start: nil, count: 0)))
+      let record = message.pointee.valueBytes ?? UnsafeRawBufferPointer(start: nil, count: 0)
+      return .record(InboxReader(record, partitions: partitions))
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET, RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE: return .outOfRange
     default:
       return .failed(fetcher.client.error(message.pointee.err, "the inbox \(topic?.name ?? "")"))

@@ -13,6 +13,9 @@ public final class InboxProducer {
   public static let timeoutMilliseconds = 5_000
   /// Bytes on their way to one inbox at most; beyond them nothing is sent to it.
   public static let targetBytes = 8 << 20
+  /// Milliseconds of a round: a server that nothing was sent to in a whole one is let go, whatever epoch it is
+  /// of. A living one gets a batch every 5 s (DESIGN section 5).
+  static let roundMilliseconds: Int64 = 30_000
 
   private let client: KafkaClient
   private let queue: EventQueue
@@ -20,17 +23,19 @@ public final class InboxProducer {
   private var places: [ServerEpoch: Int] = [:]
   private var targets: [Target] = []
   private var dirty: [Int] = []
+  private var roundBegan = Clock.milliseconds()
 
   /// Batches that did not reach their inbox, since `failuresTaken`: the owner's chain to that server is broken.
   public private(set) var failures: [(server: ServerEpoch, partition: Int32)] = []
 
   private final class Target {
     let server: ServerEpoch
-    /// Nil once it is forgotten and nothing is on its way any more.
+    /// Nil once it was let go: the place is free.
     var topic: TopicHandle?
     var record = ByteBuffer(capacity: 1 << 10)
     var pendingBytes = 0
-    var isForgotten = false
+    /// Something was put into its record in this round.
+    var isUsed = true
 
     init(_ server: ServerEpoch, _ topic: TopicHandle) {
       self.server = server
@@ -95,6 +100,7 @@ public final class InboxProducer {
   private func room(for bytes: Int, of server: ServerEpoch) throws(KafkaError) -> Target? {
     let place = try place(of: server)
     let target = targets[place]
+    target.isUsed = true
     guard target.pendingBytes + target.record.count + bytes <= Self.targetBytes else { return nil }
     if target.record.count + bytes > InboxCodec.recordBytes, !target.record.isEmpty { produce(place) }
     if target.record.isEmpty {
@@ -105,12 +111,9 @@ public final class InboxProducer {
   }
 
   private func place(of server: ServerEpoch) throws(KafkaError) -> Int {
-    if let place = places[server] {
-      targets[place].isForgotten = false
-      return place
-    }
+    if let place = places[server] { return place }
     let target = Target(server, try TopicHandle(client, topics.inbox(server)))
-    // A slot of somebody forgotten, to whom nothing is on its way any more, or a new one.
+    // The place of somebody who was let go, or a new one.
     let place = targets.firstIndex { $0.topic == nil } ?? targets.count
     if place == targets.count { targets.append(target) } else { targets[place] = target }
     places[server] = place
@@ -137,19 +140,30 @@ public final class InboxProducer {
     target.pendingBytes += bytes.count
   }
 
-  /// Nothing more is sent to a server in an epoch that is over.
+  /// A server in an epoch that is over, as far as is known: it is let go now where nothing is on its way to it,
+  /// and otherwise as everybody who is not sent to any more.
   public func forget(_ server: ServerEpoch) {
     guard let place = places[server] else { return }
-    targets[place].isForgotten = true
-    sweep(place)
+    targets[place].isUsed = false
+    letGo(place)
   }
 
-  private func sweep(_ place: Int) {
+  /// Ends a round; whoever was not sent to since the last one goes.
+  func endRound() {
+    for place in targets.indices where targets[place].topic != nil {
+      if targets[place].isUsed { targets[place].isUsed = false } else { letGo(place) }
+    }
+  }
+
+  private func letGo(_ place: Int) {
     let target = targets[place]
-    guard target.isForgotten, target.pendingBytes == 0, target.record.isEmpty else { return }
+    guard target.pendingBytes == 0, target.record.isEmpty else { return }
     target.topic = nil
     places[target.server] = nil
   }
+
+  /// Handles of topics that are held.
+  var openTopics: Int { targets.count { $0.topic != nil } }
 
   // MARK: Reports
 
@@ -163,6 +177,10 @@ public final class InboxProducer {
       }
       rd_kafka_event_destroy(event)
     }
+    let now = Clock.milliseconds()
+    guard now - roundBegan >= Self.roundMilliseconds else { return }
+    roundBegan = now
+    endRound()
   }
 
   private func report(_ message: rd_kafka_message_t) {
@@ -172,12 +190,12 @@ public final class InboxProducer {
     if message.err != RD_KAFKA_RESP_ERR_NO_ERROR, let record = message.valueBytes {
       fail(record, target.server)
     }
-    sweep(place)
   }
 
   /// A record carries what its failure has to name.
   private func fail(_ record: UnsafeRawBufferPointer, _ server: ServerEpoch) {
-    var reader = InboxReader(record)
+    // Our own: its partitions are.
+    var reader = InboxReader(record, partitions: .max)
     while let item = reader.next() {
       if case .batch(let batch) = item { failures.append((server, batch.partition)) }
     }

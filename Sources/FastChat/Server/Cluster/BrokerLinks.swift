@@ -26,7 +26,7 @@ final class BrokerLinks {
     producer = try LogProducer(configuration, topics: names, generation: generation, partitions: partitions)
     log = try LogConsumer(configuration, topics: names, generation: generation, partitions: partitions)
     state = try StateReader(configuration, topics: names, partitions: partitions)
-    inbox = try InboxConsumer(configuration, topics: names)
+    inbox = try InboxConsumer(configuration, topics: names, partitions: partitions)
     inboxes = try InboxProducer(configuration, topics: names)
   }
 
