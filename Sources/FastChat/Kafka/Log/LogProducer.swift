@@ -27,6 +27,7 @@ public final class LogProducer {
   /// Where in the run each of `messages` ends.
   private let ends: UnsafeMutablePointer<Int>
   private var isLost = false
+  private var retired: RetiredHandle?
   /// Records whose place in the log the broker did not tell, to be appended once more as repeats.
   private var again = ByteBuffer(capacity: 1 << 10)
   private var decoder: LogDecoder
@@ -35,11 +36,13 @@ public final class LogProducer {
   public private(set) var reports: [DeliveryReport] = []
   /// How often librdkafka failed for good and was begun anew.
   public private(set) var restarts = 0
+  /// `append` met a failure for good: `drain` is to be called now, though no edge tells so.
+  public private(set) var wantsDrain = false
   /// When the last record was acknowledged, a probe too, by the clock of `drain`; nil before the first one.
   public private(set) var acknowledgedAt: Tick?
 
   /// A handle and what hangs on it, replaced as one.
-  private struct Line {
+  fileprivate struct Line {
     let client: KafkaClient
     let topic: TopicHandle
     let queue: EventQueue
@@ -164,7 +167,10 @@ public final class LogProducer {
         _ = pending.remove(Self.place(messages[i]._private))
         accepted = min(accepted, i)
       default:
-        if messages[i].err == RD_KAFKA_RESP_ERR__FATAL { isLost = true }
+        if messages[i].err == RD_KAFKA_RESP_ERR__FATAL {
+          isLost = true
+          wantsDrain = true
+        }
         // Its decision says already that nothing was written.
         if let report = pending.remove(Self.place(messages[i]._private)) { reports.append(report) }
       }
@@ -189,6 +195,7 @@ public final class LogProducer {
   /// on its way is reported as failed, and it begins anew.
   /// - Throws: where it could not be begun anew; the next call tries again.
   public func drain(at now: Tick) throws(KafkaError) {
+    wantsDrain = false
     while let event = line.queue.poll() {
       if rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR {
         while let message = rd_kafka_event_message_next(event) { report(message, now) }
@@ -243,9 +250,18 @@ public final class LogProducer {
     rd_kafka_purge(
       line.client.handle,
       Int32(RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING))
-    line = try Line(configuration, settings, topicName)
+    let successor = try Line(configuration, settings, topicName)
+    retired = RetiredHandle(line)
+    line = successor
     isLost = false
     restarts += 1
+  }
+
+  /// What the last restart replaced, once. Its descriptor is open until it goes: whoever watches it unwatches it
+  /// first. It is let go on a thread that may wait.
+  public func takeRetired() -> RetiredHandle? {
+    defer { retired = nil }
+    return retired
   }
 
   /// Fails as librdkafka would where a broker lost its state; for tests of what happens then.
@@ -258,4 +274,11 @@ public final class LogProducer {
     UnsafeMutableRawPointer(bitPattern: place + 1)
   }
   private static func place(_ opaque: UnsafeMutableRawPointer?) -> Int { Int(bitPattern: opaque) - 1 }
+}
+
+/// A handle that failed for good. To let it go waits for librdkafka's threads.
+public final class RetiredHandle: @unchecked Sendable {
+  private let line: LogProducer.Line
+
+  fileprivate init(_ line: LogProducer.Line) { self.line = line }
 }

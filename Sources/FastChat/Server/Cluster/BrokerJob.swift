@@ -24,8 +24,8 @@ enum BrokerJob: Sendable {
   case stateRange(GroupReference, Int32)
   /// Rows and positions in one transaction; answered by `done`, `failed`, `fenced`.
   case commit(instance: String, isStandIn: Bool, [StateCommit], GroupMetadata)
-  /// Lets a membership go, which waits for librdkafka's threads.
-  case letGo(GroupReference)
+  /// Lets a membership or a handle go, which waits for librdkafka's threads.
+  case letGo(any Sendable)
 }
 
 extension BrokerJob {

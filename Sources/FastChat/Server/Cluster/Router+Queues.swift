@@ -6,7 +6,7 @@ import Kafka
 /// What librdkafka has for the router: reports, records, rows, the inbox.
 extension Router {
   func drain(_ sources: Sources) {
-    if sources.contains(.reports) || !carried.isEmpty { drainReports() }
+    if sources.contains(.reports) || !carried.isEmpty || links.producer.wantsDrain { drainReports() }
     if sources.contains(.log) { drainLog() }
     if sources.contains(.state) { drainState() }
     if sources.contains(.inbox) { drainInbox() }
@@ -25,10 +25,12 @@ extension Router {
     if links.producer.restarts != restarts {
       Log.warning("the log's producer was begun anew; what was on its way is answered unavailable")
       loop.unwatch(descriptor: descriptor)
+      if let old = links.producer.takeRetired() { broker(.letGo(old)) { _ in } }
       watch(links.producer.descriptor, .reports)
     }
     if isFirst, links.producer.acknowledgedAt != nil { tellHealth() }
     appendCarried()
+    if links.producer.wantsDrain { comeBack(to: .reports) }
     reports.tell(links.producer.reports, shared.ports, metrics)
     links.producer.reportsTaken()
   }
