@@ -22,7 +22,7 @@ public final class Topics {
   }
 
   /// What the connection had to say since the last time.
-  public func takeNotices() -> [KafkaNotice] { client.takeNotices() }
+  public func takeNotices() -> [KafkaNotice] { client.drainNotices() }
 
   /// How many brokers there are.
   /// - Throws: where none can be asked, with what to do about it.

@@ -21,13 +21,7 @@ public final class Watermarks {
   }
 
   /// What the connection had to say since the last time.
-  public func takeNotices() -> [KafkaNotice] {
-    while let event = rd_kafka_queue_poll(client.mainQueue, 0) {
-      client.take(event)
-      rd_kafka_event_destroy(event)
-    }
-    return client.takeNotices()
-  }
+  public func takeNotices() -> [KafkaNotice] { client.drainNotices() }
 
   /// Where a partition of the log ends: the seq of its last record, "nothing yet" where it has none.
   public func logEnd(_ partition: Int32) throws(KafkaError) -> Seq {

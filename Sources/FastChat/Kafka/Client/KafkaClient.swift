@@ -98,7 +98,8 @@ final class KafkaClient {
     }
   }
 
-  private func note(level: Int, _ text: String) {
+  /// - Parameter level: as syslog's.
+  func note(level: Int, _ text: String) {
     if notices.count == Self.keptNotices { notices.removeFirst() }
     notices.append(KafkaNotice(level: level, text: configuration.withoutSecrets(text)))
   }
@@ -107,6 +108,15 @@ final class KafkaClient {
   func takeNotices() -> [KafkaNotice] {
     defer { notices.removeAll() }
     return notices
+  }
+
+  /// The same for a part whose main queue nobody reads: it is read empty first.
+  func drainNotices() -> [KafkaNotice] {
+    while let event = rd_kafka_queue_poll(mainQueue, 0) {
+      take(event)
+      rd_kafka_event_destroy(event)
+    }
+    return takeNotices()
   }
 
   // MARK: Errors

@@ -1,5 +1,6 @@
 import CRdkafka
 public import Chat
+import Glibc
 import JSON
 
 /// How far a partition was applied, and the rows that changed since the last time.
@@ -23,6 +24,8 @@ public struct StateCommit: Sendable {
 public final class StateStore {
   /// Milliseconds after which a broker ends the transaction of one that is gone for good.
   public static let transactionMilliseconds = 10_000
+  /// Milliseconds before a step that failed at once is tried again.
+  private static let repeatMilliseconds: UInt32 = 20
 
   private let client: KafkaClient
   private let topic: TopicHandle
@@ -54,13 +57,7 @@ public final class StateStore {
   }
 
   /// What the connection had to say since the last time.
-  public func takeNotices() -> [KafkaNotice] {
-    while let event = rd_kafka_queue_poll(client.mainQueue, 0) {
-      client.take(event)
-      rd_kafka_event_destroy(event)
-    }
-    return client.takeNotices()
-  }
+  public func takeNotices() -> [KafkaNotice] { client.drainNotices() }
 
   /// Writes all of it in one transaction.
   /// - Throws: `fenced` where another one took this one's place, with nothing written: this object is of no
@@ -136,6 +133,7 @@ public final class StateStore {
         throw client.error(consuming: failure, what)
       }
       rd_kafka_error_destroy(failure)
+      usleep(Self.repeatMilliseconds * 1_000)
     }
   }
 }

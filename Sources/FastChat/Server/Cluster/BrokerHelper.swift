@@ -79,12 +79,20 @@ final class BrokerDesk: @unchecked Sendable {
   }
 
   func perform(_ job: BrokerJob) -> BrokerAnswer {
+    defer { reportNotices() }
     do throws(KafkaError) {
       return try answer(job)
     } catch {
       Log.warning("a broker did not do what was asked", ["reason": error.description])
       return .failed
     }
+  }
+
+  /// After each job, so that what the connections had to say does not pile up.
+  private func reportNotices() {
+    var notices = topics.takeNotices() + watermarks.takeNotices()
+    for store in stores.values { notices += store.takeNotices() }
+    for notice in notices { BrokerLinks.report(notice) }
   }
 
   private func answer(_ job: BrokerJob) throws(KafkaError) -> BrokerAnswer {
@@ -96,8 +104,9 @@ final class BrokerDesk: @unchecked Sendable {
     case .logEnd(let partition): return .seq(try watermarks.logEnd(partition))
     case .oldestRecord(let partition): return .seq(try watermarks.logBeginning(partition))
     case .firstRecord(let partition, let time):
-      if let first = try watermarks.firstRecords([partition], since: max(time, 0))[0] { return .seq(first) }
-      return .seq(try watermarks.logEnd(partition) + 1)
+      // The end first: a record that comes between the two is not stepped over.
+      let end = try watermarks.logEnd(partition)
+      return .seq(try watermarks.firstRecords([partition], since: max(time, 0))[0] ?? end + 1)
     case .openState(let instance): try open(instance)
     case .closeState(let instance): stores[instance] = nil
     case .committed(let reference, let partition):
