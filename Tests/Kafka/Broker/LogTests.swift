@@ -1,4 +1,5 @@
 import Chat
+import Glibc
 import JSON
 import Support
 import Testing
@@ -131,6 +132,7 @@ extension BrokerTests {
         return
       }
       #expect(seq == Cluster.base && consumer.foreignCount == 1)
+      #expect(consumer.takeNotices().filter { $0.text.contains("passed by") }.count == 1)
     }
 
     @Test func aMessageThatIsKeptOutlivesTheNextDrain() throws {
@@ -164,6 +166,23 @@ extension BrokerTests {
       let after = try producer.deliver(cluster.records(20..<30))
       let acknowledged = after.filter { if case .acknowledge = $0.decision { true } else { false } }
       #expect(acknowledged.count == 10)
+    }
+
+    @Test func aFailureForGoodIsToldByAppendAndTheOldDescriptorIsOpenUntilItIsTaken() throws {
+      let cluster = try Cluster(partitions: 1)
+      let producer = try cluster.producer()
+      let old = producer.descriptor
+      #expect(!producer.wantsDrain && producer.takeRetired() == nil)
+      producer.failForTest()
+      let bytes = run(cluster.records(0..<1))
+      let taken = producer.append(bytes.bytes, at: 0)
+      #expect(taken == bytes.count && producer.wantsDrain)
+      try producer.drain(at: 0)
+      #expect(!producer.wantsDrain && producer.restarts == 1)
+      // Were it closed, the new one would have its number, or somebody else.
+      #expect(producer.descriptor != old && fcntl(old, F_GETFD) >= 0)
+      let retired = producer.takeRetired()
+      #expect(retired != nil && producer.takeRetired() == nil)
     }
   }
 }

@@ -150,7 +150,9 @@ public struct LogDecoder: ~Copyable {
     case .create:
       guard case .room? = ChatName(chat), !room.isEmpty else { return nil }
       body = room
-    case .join, .leave: body = empty
+    case .join, .leave:
+      guard case .room? = ChatName(chat) else { return nil }
+      body = empty
     }
     return Append(
       partition: partition, kind: kind, isRepeat: isRepeat, origin: origin, time: time, chat: chat,

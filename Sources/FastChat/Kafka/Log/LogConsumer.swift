@@ -94,10 +94,20 @@ public final class LogConsumer {
       let append = decoder.decode(
         key: message.pointee.keyBytes, value: value, partition: message.pointee.partition)
     else {
-      if message.pointee.valueBytes.map(LogCodec.isProbe) != true { foreignCount += 1 }
+      if message.pointee.valueBytes.map(LogCodec.isProbe) != true { countForeign(message.pointee) }
       return .foreign(seq, appended: appended)
     }
     return .record(LogRecord(seq: seq, appended: appended, append: append))
+  }
+
+  /// The first one is told too: somebody may want to know who else writes to the log.
+  private func countForeign(_ message: rd_kafka_message_t) {
+    foreignCount += 1
+    guard foreignCount == 1 else { return }
+    fetcher.client.note(
+      level: 4,
+      "\(topic.name), partition \(message.partition), offset \(message.offset): not a record of FastChat's, and "
+        + "passed by; more of them are only counted")
   }
 
   /// Takes the message of fetched thing `i` out, so that its value outlives the next drain.
