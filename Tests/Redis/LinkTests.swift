@@ -131,6 +131,20 @@ import Testing
     }
   }
 
+  @Test func ofARefusalOfThePasswordOnlyTheFirstWordIsKept() throws {
+    var address = try RedisAddress("127.0.0.1:1")
+    address.password = "geheim"
+    // What a server without AUTH says.
+    let answer = "-ERR unknown command 'AUTH', with args beginning with: 'geheim' \r\n"
+    let link = RedisLink(.primary, to: address, name: "test", now: 0)
+    Array(answer.utf8).withUnsafeBytes { link.received($0) }
+    #expect(throws: RedisFailure.refused("ERR")) { try link.nextAnswer(now: 0) }
+    // One that loads its data is not yet asked for good.
+    let loading = RedisLink(.primary, to: address, name: "test", now: 0)
+    Array("-LOADING geheim\r\n".utf8).withUnsafeBytes { loading.received($0) }
+    #expect(throws: RedisFailure.notReady) { try loading.nextAnswer(now: 0) }
+  }
+
   @Test func aFullRedisSaysSoAndWritesNothing() throws {
     try withClient { client, server in
       #expect(try client.run(take("s")) == .integer(1))

@@ -6,7 +6,8 @@ public enum RedisFailure: Error, Sendable, Equatable, CustomStringConvertible {
   case notPrimary
   /// It loads its data, or its primary is not there: `-LOADING`, `-MASTERDOWN`.
   case notReady
-  /// It does not let us in, in its own words (`-WRONGPASS`, `-NOAUTH`, `-NOPERM` ...).
+  /// It does not let us in, in its own words (`-WRONGPASS`, `-NOAUTH`, `-NOPERM` ...); where it was given a
+  /// password, in the first of them.
   case refused(String)
   /// Its version is one whose scripts cannot say what they do: Redis 7.0 is the first that we can use.
   case tooOld(String)

@@ -178,6 +178,9 @@ public final class RedisLink {
       switch (waiting.question, greeting) {
       case (.name, _), (.asking, _): return nil
       case (.password, .guide): break
+      case (.password, .primary) where RedisComplaint(text) != .notReady:
+        // Who has no such command repeats what it was given, the password among it.
+        throw .refused(String(text.prefix { $0 != " " }))
       default: throw RedisComplaint(text) == .notReady ? .notReady : .refused(text)
       }
     }
