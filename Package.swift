@@ -40,6 +40,7 @@ let package = Package(
     .systemLibrary(name: "CRdkafka", path: "Sources/CShims/Kafka"),
     .systemLibrary(name: "COpenSSL", path: "Sources/CShims/OpenSSL"),
     .systemLibrary(name: "CSQLite", path: "Sources/CShims/SQLite"),
+    .systemLibrary(name: "CTimer", path: "Sources/CShims/Timer"),
     .systemLibrary(name: "CZlib", path: "Sources/CShims/Zlib"),
 
     // Floor 1: pure.
@@ -82,7 +83,7 @@ let package = Package(
       name: "CLI", dependencies: ["CEdit", "Client", "Server"], path: "Sources/FastChat/CLI",
       swiftSettings: strict),
     .executableTarget(
-      name: "Load", dependencies: ["CCommandLine", "EventLoop", "JSON", "WebSocket"],
+      name: "Load", dependencies: ["CCommandLine", "CTimer", "EventLoop", "JSON", "WebSocket"],
       path: "Sources/FastChat/Load", swiftSettings: strict),
 
     // Tests: one folder per target, and what they share.

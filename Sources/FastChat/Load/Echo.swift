@@ -21,7 +21,7 @@ final class Echo: Scenario {
 
   init(_ options: LoadOptions, _ connections: Int, _ wire: Wire) {
     connectionCount = connections
-    path = options.path
+    path = options.url.path
     depth = options.depth
     size = options.size
     self.wire = wire

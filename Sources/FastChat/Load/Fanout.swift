@@ -32,7 +32,7 @@ final class Fanout: Scenario {
   init(_ options: LoadOptions, _ wire: Wire) {
     listeners = options.connections
     connectionCount = listeners + 1
-    path = options.path
+    path = options.url.path
     depth = options.depth
     rate = options.rate
     isRaw = options.isRaw
@@ -90,7 +90,7 @@ final class Fanout: Scenario {
           Body.stamp(payload, sent, wire.now)
         }
       } else {
-        try frame.send(sent, from: 0, wire)
+        try frame.send(sent, at: wire.now, from: 0, wire)
       }
       sent += 1
       outcome.sent += 1

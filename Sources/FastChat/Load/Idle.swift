@@ -8,7 +8,7 @@ final class Idle: Scenario {
 
   init(_ options: LoadOptions, _ index: Int, _ connections: Int, _ wire: Wire) {
     connectionCount = connections
-    path = options.path
+    path = options.url.path
     self.wire = wire
     attach = path.hasSuffix("/ws") ? Attaching("i\(index)", wire) : nil
   }

@@ -14,6 +14,12 @@ extension LoadOptions {
       throw .usage("--size is at least \(leastBodyBytes) here")
     }
     if options.isRaw, options.threads > 1 { throw .usage("--raw makes load with one thread") }
+    if options.isRaw, options.command == .pairs, options.rate > 0 || options.peerURL != nil {
+      throw .usage("--raw pairs have one server and a depth")
+    }
+    if options.command == .pairs, options.rate > 0, options.rate < options.threads {
+      throw .usage("--rate is at least one message a second for each thread")
+    }
     return options
   }
 

@@ -8,9 +8,9 @@ struct LoadOptions: Sendable {
   static let leastBodyBytes = 64
 
   var command: Command
-  var host = "127.0.0.1"
-  var port: UInt16 = 8080
-  var path = "/ws"
+  var url = LoadURL()
+  /// Where the second of each pair connects; nil: where the first does.
+  var peerURL: LoadURL?
   var connections = 100
   var pairs = 100
   var depth = 1
@@ -29,8 +29,14 @@ struct LoadOptions: Sendable {
   /// The flags of all commands. A command takes those that mean something to it.
   static let flags: [LoadFlag] = [
     LoadFlag("url", "ws://HOST:PORT/PATH", "the server; a numeric address") { options, text in
-      guard options.set(url: text) else { return false }
+      guard let url = LoadURL(text) else { return false }
+      options.url = url
       return true
+    },
+    LoadFlag("peer-url", "ws://HOST:PORT/PATH", "the server of the second of each pair", of: [.pairs]) {
+      options, text in
+      options.peerURL = LoadURL(text)
+      return options.peerURL != nil
     },
     LoadFlag("connections", "N", "connections, of fanout the listeners", of: [.echo, .fanout, .idle]) {
       $0.set(\.connections, $1, 1...1_000_000)
@@ -41,7 +47,7 @@ struct LoadOptions: Sendable {
     LoadFlag("depth", "N", "messages in flight of a connection", of: [.echo, .fanout, .pairs]) {
       $0.set(\.depth, $1, 1...1_024)
     },
-    LoadFlag("rate", "N", "messages a second in place of a depth", of: [.fanout]) {
+    LoadFlag("rate", "N", "messages a second in place of a depth", of: [.fanout, .pairs]) {
       $0.set(\.rate, $1, 1...1_000_000)
     },
     LoadFlag("size", "BYTES", "of a message, of a chat its body (at least 64)", of: [.echo, .fanout, .pairs])
@@ -94,21 +100,6 @@ struct LoadOptions: Sendable {
   ) -> Bool {
     guard let value = Int(text), allowed.contains(value) else { return false }
     self[keyPath: field] = value
-    return true
-  }
-
-  private mutating func set(url: String) -> Bool {
-    let scheme = "ws://"
-    guard url.hasPrefix(scheme) else { return false }
-    let rest = url.dropFirst(scheme.utf8.count)
-    let authority = rest.prefix { $0 != "/" }
-    guard let colon = authority.lastIndex(of: ":"),
-      let port = UInt16(authority[authority.index(after: colon)...])
-    else { return false }
-    host = String(authority[..<colon].filter { $0 != "[" && $0 != "]" })
-    self.port = port
-    let path = rest.dropFirst(authority.utf8.count)
-    self.path = path.isEmpty ? "/" : String(path)
     return true
   }
 }

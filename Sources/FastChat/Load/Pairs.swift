@@ -1,7 +1,8 @@
 import JSON
 import WebSocket
 
-/// Direct chats of two: the first of each pair sends, so many messages in flight; the second is delivered to.
+/// Direct chats of two: the first of each pair sends, so many messages in flight, or all of them together so
+/// many a second; the second is delivered to, maybe by another server.
 ///
 /// Everything is checked: each message is acknowledged once and delivered once, in the order in which it
 /// was sent, with rising seqs that link to each other by `prev`, and the seq of the ack is the seq of the
@@ -17,8 +18,15 @@ final class Pairs: Scenario {
     var deliveredSum: UInt64 = 0
   }
 
+  /// Messages in flight of a pair at a rate; those that are due beyond wait.
+  private static let inFlightAtRateMax = 64
+
   let connectionCount: Int
   private let path: String
+  private let peerPath: String
+  /// Whether there are two servers. A message is in flight until it is delivered then: what is acknowledged
+  /// stands in the log, which takes more than is read from it.
+  private let hasPeer: Bool
   private let depth: Int
   private let wire: Wire
   private let attaching: Attaching
@@ -27,14 +35,21 @@ final class Pairs: Scenario {
   /// When the messages in flight were sent; a power of two of places a pair, by number. 0: acknowledged.
   private var sentAt: [UInt64]
   private let places: Int
+  /// At a rate.
+  private let pace: Pace?
   private var live = 0
   private var isSending = false
   private var outcome = Outcome()
 
-  init(_ options: LoadOptions, _ index: Int, _ count: Int, _ wire: Wire) {
+  /// - Parameters:
+  ///   - count: pairs of this worker.
+  ///   - rate: messages a second of this worker; 0: so many in flight.
+  init(_ options: LoadOptions, _ index: Int, _ count: Int, _ rate: Int, _ wire: Wire) throws(LoadError) {
     connectionCount = 2 * count
-    path = options.path
-    depth = options.depth
+    path = options.url.path
+    peerPath = options.peerURL?.path ?? path
+    hasPeer = options.peerURL != nil
+    depth = rate > 0 ? Pairs.inFlightAtRateMax : options.depth
     self.wire = wire
     attaching = Attaching("p\(index)", wire)
     pairs = Array(repeating: Pair(), count: count)
@@ -42,31 +57,53 @@ final class Pairs: Scenario {
     while places < 4 * depth { places *= 2 }
     self.places = places
     sentAt = Array(repeating: 0, count: count * places)
+    pace = rate > 0 ? try Pace(rate: rate, wire) : nil
     for pair in 0..<count {
       frames.append(SendFrame(to: "user:\(attaching.user(2 * pair + 1))", bodyBytes: options.size))
     }
   }
 
-  func path(of client: Int) -> String { path }
+  func path(of client: Int) -> String { isAtPeer(client) ? peerPath : path }
+  func isAtPeer(_ client: Int) -> Bool { client & 1 == 1 }
   func opened(_ client: Int) throws(LoadError) { try attaching.hello(client) }
   var isReady: Bool { live == connectionCount }
 
   func begin() throws(LoadError) {
     isSending = true
+    if let pace {
+      pace.begin(at: wire.now)
+      return try sendDue(pace)
+    }
     for pair in pairs.indices {
-      for _ in 0..<depth { try send(pair) }
+      for _ in 0..<depth { try send(pair, at: wire.now) }
     }
   }
 
-  private func send(_ pair: Int) throws(LoadError) {
+  func turned() throws(LoadError) {
+    guard let pace else { return }
+    pace.silence()
+    if isSending { try sendDue(pace) }
+  }
+
+  private func sendDue(_ pace: Pace) throws(LoadError) {
+    while pace.due <= wire.now {
+      let pair = Int(pace.next % UInt64(pairs.count))
+      guard pairs[pair].sent - min(pairs[pair].acked, pairs[pair].delivered) < depth else { return }
+      try send(pair, at: pace.due)
+      pace.take()
+    }
+  }
+
+  /// - Parameter time: from which its latency counts.
+  private func send(_ pair: Int, at time: UInt64) throws(LoadError) {
     let number = pairs[pair].sent
     let place = pair * places + Int(number) & (places - 1)
     // An older message is not acknowledged yet, though 3/4 of the places behind it are.
     guard sentAt[place] == 0 else { return }
-    sentAt[place] = wire.now
+    sentAt[place] = time
     pairs[pair].sent += 1
     outcome.sent += 1
-    try frames[pair].send(number, from: 2 * pair, wire)
+    try frames[pair].send(number, at: time, from: 2 * pair, wire)
   }
 
   func received(_ client: Int, _ message: UnsafeRawBufferPointer) throws(LoadError) {
@@ -93,7 +130,7 @@ final class Pairs: Scenario {
     sentAt[place] = 0
     pairs[pair].acked += 1
     pairs[pair].ackedSum &+= Pairs.mix(number, frame.seq)
-    if isSending { try send(pair) }
+    if isSending, pace == nil, !hasPeer { try send(pair, at: wire.now) }
   }
 
   private func delivered(_ pair: Int, _ frame: ChatFrame, _ bytes: Int) throws(LoadError) {
@@ -111,6 +148,7 @@ final class Pairs: Scenario {
     outcome.delivered.record(Body.age(body, at: wire.now))
     outcome.messages += 1
     outcome.messageBytes = bytes
+    if isSending, pace == nil, hasPeer { try send(pair, at: wire.now) }
   }
 
   private static func mix(_ number: UInt64, _ seq: Int64) -> UInt64 {

@@ -5,6 +5,8 @@ protocol Scenario: AnyObject {
   /// The connections it wants, and the path of each.
   var connectionCount: Int { get }
   func path(of client: Int) -> String
+  /// Whether it connects to the second server.
+  func isAtPeer(_ client: Int) -> Bool
 
   /// The WebSocket connection stands.
   func opened(_ client: Int) throws(LoadError)
@@ -30,6 +32,7 @@ protocol Scenario: AnyObject {
 }
 
 extension Scenario {
+  func isAtPeer(_ client: Int) -> Bool { false }
   func receivedAll(_ client: Int) throws(LoadError) {}
   func turned() throws(LoadError) {}
   func check() throws(LoadError) {}

@@ -17,13 +17,13 @@ struct SendFrame {
     text = front + Body.template(bodyBytes) + [UInt8(ascii: "}")]
   }
 
-  /// Queues the message of this number.
-  func send(_ number: UInt64, from client: Int, _ wire: Wire) throws(LoadError) {
+  /// Queues the message of this number, whose latency counts from `time`.
+  func send(_ number: UInt64, at time: UInt64, from client: Int, _ wire: Wire) throws(LoadError) {
     try wire.send(client, size: text.count) { payload in
       payload.copyBytes(from: text)
       Body.write(
         number % SendFrame.idBase + SendFrame.idBase, digits: SendFrame.idDigits, to: payload, at: idOffset)
-      Body.stamp(UnsafeMutableRawBufferPointer(rebasing: payload[bodyOffset...]), number, wire.now)
+      Body.stamp(UnsafeMutableRawBufferPointer(rebasing: payload[bodyOffset...]), number, time)
     }
   }
 

@@ -23,8 +23,18 @@ final class Wire {
 
   private let loop: EventLoop
   private let pool = GatherPool(keeping: 16 << 20, lending: 1 << 30)
-  private let address: SocketAddress
-  private let host: String
+  /// A server, and what it is called in a handshake.
+  private struct Server {
+    let address: SocketAddress
+    let host: String
+
+    init(_ url: LoadURL) throws(LoopError) {
+      address = try SocketAddress(url.host, port: url.port)
+      host = "\(url.host):\(url.port)"
+    }
+  }
+  private let server: Server
+  private let peer: Server
   private var clients: UnsafeMutablePointer<Client>
   private var count = 0
   private var begun = 0
@@ -46,11 +56,11 @@ final class Wire {
       configuration.totalOutputBytes, configuration.outputBytes * 64)
     do throws(LoopError) {
       loop = try EventLoop(configuration)
-      address = try SocketAddress(options.host, port: options.port)
+      server = try Server(options.url)
+      peer = try options.peerURL.map { url throws(LoopError) in try Server(url) } ?? server
     } catch {
       throw .failure("\(error)")
     }
-    host = "\(options.host):\(options.port)"
     clients = .allocate(capacity: max(1, options.connections + 2 * options.pairs + 1))
     clientOfSlot = Array(repeating: -1, count: configuration.connections + configuration.reserve)
   }
@@ -72,15 +82,16 @@ final class Wire {
       let handshake = ClientHandshake(
         nonce: (UInt64(truncatingIfNeeded: client), monotonicNanoseconds()), subprotocol: nil)
       (clients + client).initialize(to: Client(handshake: handshake))
+      let server = scenario.isAtPeer(client) ? peer : server
       do throws(LoopError) {
-        clients[client].id = try loop.connect(to: address)
+        clients[client].id = try loop.connect(to: server.address)
       } catch {
         throw .failure("\(error)")
       }
       let id = clients[client].id
       clientOfSlot[Int(id.slot)] = Int32(client)
       guard let room = loop.reserve(id, 1_024),
-        let n = handshake.write(host: host, target: scenario.path(of: client), into: room)
+        let n = handshake.write(host: server.host, target: scenario.path(of: client), into: room)
       else { throw .failure("no room for a handshake") }
       loop.commit(id, n)
       begun += 1
@@ -132,6 +143,15 @@ final class Wire {
   }
 
   // MARK: The turn
+
+  /// Has a turn end whenever this descriptor becomes readable.
+  func watch(_ descriptor: Int32) throws(LoadError) {
+    do throws(LoopError) {
+      try loop.watch(descriptor: descriptor, tag: 0)
+    } catch {
+      throw .failure("\(error)")
+    }
+  }
 
   func turn<S: Scenario>(_ scenario: S, waitAtMostMilliseconds: Int) throws(LoadError) {
     loop.turn(waitAtMostMilliseconds: waitAtMostMilliseconds)

@@ -12,7 +12,10 @@ enum Worker {
       case .echo: try run(control, Wire(options)) { Echo(options, share(options.connections), $0) }
       case .idle: try run(control, Wire(options)) { Idle(options, index, share(options.connections), $0) }
       case .pairs where options.isRaw: try run(control, Wire(options)) { Relay(options, $0) }
-      case .pairs: try run(control, Wire(options)) { Pairs(options, index, share(options.pairs), $0) }
+      case .pairs:
+        try run(control, Wire(options)) { wire throws(LoadError) in
+          try Pairs(options, index, share(options.pairs), share(options.rate), wire)
+        }
       case .fanout: try run(control, Wire(options)) { Fanout(options, $0) }
       }
     } catch {
@@ -23,10 +26,10 @@ enum Worker {
   }
 
   private static func run<S: Scenario>(
-    _ control: Control, _ wire: Wire, _ make: (Wire) -> S
+    _ control: Control, _ wire: Wire, _ make: (Wire) throws(LoadError) -> S
   ) throws(LoadError) {
-    let scenario = make(wire)
     defer { wire.shutdown() }
+    let scenario = try make(wire)
     try wire.open(scenario)
     var deadline = monotonicNanoseconds() + setUpNanosecondsMax
     while !scenario.isReady {
