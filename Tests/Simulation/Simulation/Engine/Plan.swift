@@ -13,6 +13,8 @@ struct Plan {
   var operations: Int
   var mailbox: Int
   var isLong: Bool
+  /// Owners ask and tell as the real router does where it can, not by the long ways that always work.
+  var takesShortWays = false
 
   init(_ random: inout Generator, faults: FaultSet) {
     instances = 1 + random.below(3)

@@ -52,6 +52,9 @@ public enum Simulation {
     var faults = options.faults ?? drawn
     for kind in options.without.kinds { faults.remove(kind) }
     var plan = Plan(&engine.random, faults: faults)
+    // By a chance of its own, so that the rest of the run is what it was.
+    var coin = Generator(seed: ~options.seed &+ 1)
+    plan.takesShortWays = coin.chance(0.5)
     if let most = options.operationsMax { plan.operations = min(plan.operations, most) }
     if let most = options.activityMax { plan.activity = min(plan.activity, most) }
     if let most = options.instancesMax {

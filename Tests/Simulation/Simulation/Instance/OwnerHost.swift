@@ -6,17 +6,20 @@ import SimulatedRedis
 final class OwnerHost {
   let partition: Int32
   let member: RouterGroup.Member
-  private unowned let router: RouterHost
-  private unowned let process: ServerProcess
+  unowned let router: RouterHost
+  unowned let process: ServerProcess
   private let incarnation: Int
   private let engine: Engine
   private let kafka: SimulatedKafka
-  private unowned let cluster: Cluster
+  unowned let cluster: Cluster
   private let owner: Owner
   private var reader: LogReader?
   private var stateReading: StateReading?
   private var isOver = false
   private var countedRebuilds: UInt64 = 0
+  /// What was asked behind the last batch, and the leases behind that (`OwnerHost+ShortWays`).
+  var ahead: Ahead?
+  var leasesBehind: LeasesRead?
 
   /// Rows of the state topic under way to the owner.
   private final class StateReading {
@@ -75,7 +78,7 @@ final class OwnerHost {
 
   // MARK: Inputs
 
-  private func input(_ body: (Owner) -> Void) {
+  func input(_ body: (Owner) -> Void) {
     guard !isOver else { return }
     body(owner)
     perform()
@@ -122,15 +125,26 @@ final class OwnerHost {
         if let ids { read.directories = ids } else { read.hasFailed = true }
         self?.input { $0.directoriesRead(read) }
       }
-    case .lookUp(let tag, let lookUp): self.lookUp(tag, lookUp)
+    case .lookUp(let tag, let lookUp):
+      if !answersAhead(tag, lookUp) { self.lookUp(tag, lookUp) }
     case .readLeases(let tag):
+      if var read = leasesBehind {
+        leasesBehind = nil
+        read.tag = tag
+        return input { $0.leasesRead(read) }
+      }
       ask(.readLeases) { host, reply in
         var read = LeasesRead(tag: tag)
         if let reply { read = LeasesRead(tag: tag, reply: reply) } else { read.hasFailed = true }
         host.input { $0.leasesRead(read) }
       }
     case .send(let target, let batch): send(batch, to: target)
-    case .verdict(let target, let verdict): process.inboxes.send(.verdict(verdict), to: target) {}
+    case .verdict(let target, let verdict):
+      if isNear(target) {
+        process.post(.judged(verdict), shard: verdict.origin.session.shard)
+      } else {
+        process.inboxes.send(.verdict(verdict), to: target) {}
+      }
     case .readLog(let reading, let place): readLog(reading, from: place)
     case .pauseLog:
       reader?.pause()
@@ -183,6 +197,7 @@ final class OwnerHost {
       host.engine.note("\(host.process.name): p\(host.partition) \(request.text) \(answer.text)")
       host.input { $0.applied(answer) }
     }
+    askAhead(request)
   }
 
   /// I6: what an owner was told as committed stood in the view; one that went back below is rebuilt first.
@@ -207,7 +222,7 @@ final class OwnerHost {
   }
 
   /// Look-ups, and behind the last one on each primary the question how it is called.
-  private func lookUp(_ tag: UInt64, _ lookUp: LookUp) {
+  func lookUp(_ tag: UInt64, _ lookUp: LookUp) {
     let commands = RedisCommand.lookUp(lookUp, partitions: cluster.plan.partitions)
     var primaries: [Int] = []
     for command in commands {
@@ -255,6 +270,7 @@ final class OwnerHost {
     engine.note(
       "\(process.name): p\(partition) sends \(target.server) \(batch.since.short)..\(batch.upto.short)"
         + " view \(batch.view.short)")
+    if isNear(target) { return process.postAll(.batch(batch)) }
     process.inboxes.send(.batch(batch), to: target) { [weak self] in
       self?.input { $0.notSent(target) }
     }
