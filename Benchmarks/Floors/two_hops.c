@@ -136,7 +136,8 @@ static void administer(rd_kafka_t *handle, bool is_making) {
     rd_kafka_DeleteTopics(handle, ended, 2, NULL, queue);
   }
   rd_kafka_event_t *event = rd_kafka_queue_poll(queue, CALL_MILLISECONDS);
-  if (!event || rd_kafka_event_error(event)) fail("topics: %s", event ? rd_kafka_event_error_string(event) : "no answer");
+  if (!event) fail("topics: no answer");
+  if (rd_kafka_event_error(event)) fail("topics: %s", rd_kafka_event_error_string(event));
   rd_kafka_event_destroy(event);
   rd_kafka_NewTopic_destroy_array(made, 2);
   rd_kafka_DeleteTopic_destroy_array(ended, 2);
@@ -305,13 +306,15 @@ static void run(void) {
   cpu = nanoseconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
   deadline = now() + DRAIN_SECONDS * SECOND;
   while (delivered < sent && now() < deadline) turn(descriptors, false);
-  if (delivered != sent) fail("%llu sent, %llu came back", (unsigned long long)sent, (unsigned long long)delivered);
+  if (delivered != sent)
+    fail("%llu sent, %llu came back", (unsigned long long)sent, (unsigned long long)delivered);
 
   qsort(acks.times, acks.count, sizeof *acks.times, compare);
   qsort(deliveries.times, deliveries.count, sizeof *deliveries.times, compare);
-  printf("{\"messages\":%llu,\"per_second\":%.1f,\"cpu_us_per_message\":%.2f,",
-         (unsigned long long)count, (double)count / seconds, count ? (double)cpu / 1e3 / (double)count : 0.0);
-  printf("\"answered_p50_ms\":%.3f,\"answered_p99_ms\":%.3f,", milliseconds(&acks, 50), milliseconds(&acks, 99));
+  printf("{\"messages\":%llu,\"per_second\":%.1f,", (unsigned long long)count, (double)count / seconds);
+  printf("\"cpu_us_per_message\":%.2f,", count ? (double)cpu / 1e3 / (double)count : 0.0);
+  printf("\"answered_p50_ms\":%.3f,\"answered_p99_ms\":%.3f,", milliseconds(&acks, 50),
+         milliseconds(&acks, 99));
   printf("\"delivered_p50_ms\":%.3f,\"delivered_p99_ms\":%.3f}\n", milliseconds(&deliveries, 50),
          milliseconds(&deliveries, 99));
 }
@@ -338,8 +341,8 @@ int main(int count, char **words) {
   if (optind != count - 1 || options.partitions < 1 || options.partitions > PARTITIONS_MAX ||
       options.log_bytes < DUE_BYTES || options.log_bytes > BYTES_MAX || options.inbox_bytes < DUE_BYTES ||
       options.inbox_bytes > BYTES_MAX || options.hops < 1 || options.hops > 2) {
-    fputs("usage: two_hops [--rate N | --under-way N] [--hops 1|2] [--seconds N] [--warmup N] [--partitions N]\n"
-          "                [--log-bytes N] [--inbox-bytes N] BROKERS\n", stderr);
+    fputs("usage: two_hops [--rate N | --under-way N] [--hops 1|2] [--seconds N] [--warmup N]\n"
+          "                [--partitions N] [--log-bytes N] [--inbox-bytes N] BROKERS\n", stderr);
     return 2;
   }
   options.brokers = words[optind];
