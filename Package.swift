@@ -40,7 +40,7 @@ let package = Package(
     .systemLibrary(name: "CRdkafka", path: "Sources/CShims/Kafka"),
     .systemLibrary(name: "COpenSSL", path: "Sources/CShims/OpenSSL"),
     .systemLibrary(name: "CSQLite", path: "Sources/CShims/SQLite"),
-    .systemLibrary(name: "CTimer", path: "Sources/CShims/Timer"),
+    .target(name: "CTimer", path: "Sources/CShims/Timer", cSettings: strictC),
     .systemLibrary(name: "CZlib", path: "Sources/CShims/Zlib"),
 
     // Floor 1: pure.

@@ -15,7 +15,7 @@ final class Pace {
   /// - Parameter rate: messages a second, at least 1.
   init(rate: Int, _ wire: Wire) throws(LoadError) {
     interval = 1_000_000_000 / UInt64(rate)
-    descriptor = timerfd_create(CLOCK_MONOTONIC, Int32(TFD_NONBLOCK | TFD_CLOEXEC))
+    descriptor = timer_open()
     guard descriptor >= 0 else { throw .failure("no timer: errno \(errno)") }
     try wire.watch(descriptor)
   }
@@ -26,12 +26,7 @@ final class Pace {
   func begin(at now: UInt64) {
     begunAt = now
     let ring = interval * ((Pace.ringNanosecondsMin + interval - 1) / interval)
-    var times = itimerspec(it_interval: Pace.time(ring), it_value: Pace.time(now + ring))
-    timerfd_settime(descriptor, Int32(TFD_TIMER_ABSTIME), &times, nil)
-  }
-
-  private static func time(_ nanoseconds: UInt64) -> timespec {
-    timespec(tv_sec: Int(nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
+    timer_ring(descriptor, now + ring, ring)
   }
 
   /// Silences the timer until it rings again.
