@@ -6,6 +6,8 @@ final class ClientThread {
   private static let receiveBytes = 65_536
   /// How long a consumer may take to confirm the last events once the client has ended, in milliseconds.
   private static let confirmationMilliseconds: Int64 = 500
+  /// Milliseconds that it has beside that to say so of the last event that it took.
+  private static let lastConfirmationMilliseconds: Int64 = 1_500
 
   private let machine: ClientMachine
   private let configuration: ClientConfiguration
@@ -199,8 +201,14 @@ final class ClientThread {
     disconnect()
     var left: [Mailbox.Word] = []
     events.finish()
-    let end = now().ticks + Self.confirmationMilliseconds
-    while !events.isDrained, now().ticks < end {
+    var end = now().ticks + Self.confirmationMilliseconds
+    while !events.isDrained {
+      if now().ticks >= end {
+        // What was not taken by now is not handed any more: the next client hands it. For the one event that was
+        // taken, the consumer has a little longer to say so.
+        guard events.dropUntaken() else { break }
+        end = now().ticks + Self.lastConfirmationMilliseconds
+      }
       var entry = pollfd(fd: mailbox.descriptor, events: Int16(POLLIN), revents: 0)
       Glibc.poll(&entry, 1, 5)
       for word in mailbox.take() {
@@ -211,7 +219,7 @@ final class ClientThread {
         }
       }
     }
-    // What the consumer has confirmed by now; what he takes later is handed to him again.
+    // What the consumer has confirmed by now.
     for word in left + mailbox.closeAndTake() {
       switch word {
       case .confirmed(let marks): for mark in marks { kept.apply(mark) }
