@@ -37,6 +37,7 @@ extension ClusterTests {
         let missed = try alice.say(to: room)
         let moved = try ChatTestClient.attached(
           port: first.port, user: "bob", device: "phone", cursors: cursors, log: log)
+        try moved.takeMessage(of: missed)
         #expect(moved.events().map(\.seq) == [missed.seq])
       }
     }

@@ -64,6 +64,8 @@ import Testing
       configuration.firstBackOffMilliseconds = 5
       configuration.longestBackOffMilliseconds = 50
       configuration.saveMilliseconds = 20
+      // The consumer is a task among those of many tests, on few threads.
+      configuration.stopMilliseconds = 120_000
       return try ChatClient(configuration)
     }
 

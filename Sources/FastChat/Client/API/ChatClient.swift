@@ -64,10 +64,10 @@ public final class ChatClient: Sendable {
   /// How many requests wait for the server's word.
   public var pendingCount: Int { board.pending }
 
-  /// Ends the session and waits until that is done and the state is stored. The consumer has half a second to
-  /// take the last events; those that he did not take the next client with this storage hands him. Two seconds at
-  /// most pass where he does not say that he handled the one that he took. Unsent messages are kept for the next
-  /// client.
+  /// Ends the session and waits until that is done and the state is stored. The consumer has
+  /// ``ClientConfiguration/stopMilliseconds`` to take the last events; those that he did not take the next client
+  /// with this storage hands him, and so the one that he took and had not handled. Unsent messages are kept for
+  /// the next client.
   public func stop() async {
     // Also where it is ending already: the last save comes after the last word is taken.
     mailbox.post(.stop)

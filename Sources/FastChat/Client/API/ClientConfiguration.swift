@@ -42,6 +42,8 @@ public struct ClientConfiguration: Sendable {
   /// Milliseconds after which a cursor that rose is stored. One that is late costs a repeated event after a
   /// crash.
   public var saveMilliseconds: Int64 = 300
+  /// Milliseconds that `stop` waits for the consumer to handle the last events.
+  public var stopMilliseconds: Int64 = 2_000
   /// Messages that may wait to be sent; over it `send` throws `full`.
   public var pendingMax = 10_000
   /// Events that may wait to be taken; over it nothing more is read from the server.

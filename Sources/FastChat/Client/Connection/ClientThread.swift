@@ -4,10 +4,6 @@ import Glibc
 /// happened, and does what the machine wants.
 final class ClientThread {
   private static let receiveBytes = 65_536
-  /// How long a consumer may take to confirm the last events once the client has ended, in milliseconds.
-  private static let confirmationMilliseconds: Int64 = 500
-  /// Milliseconds that it has beside that to say so of the last event that it took.
-  private static let lastConfirmationMilliseconds: Int64 = 1_500
 
   private let machine: ClientMachine
   private let configuration: ClientConfiguration
@@ -201,14 +197,8 @@ final class ClientThread {
     disconnect()
     var left: [Mailbox.Word] = []
     events.finish()
-    var end = now().ticks + Self.confirmationMilliseconds
-    while !events.isDrained {
-      if now().ticks >= end {
-        // What was not taken by now is not handed any more: the next client hands it. For the one event that was
-        // taken, the consumer has a little longer to say so.
-        guard events.dropUntaken() else { break }
-        end = now().ticks + Self.lastConfirmationMilliseconds
-      }
+    let end = now().ticks + configuration.stopMilliseconds
+    while !events.isDrained, now().ticks < end {
       var entry = pollfd(fd: mailbox.descriptor, events: Int16(POLLIN), revents: 0)
       Glibc.poll(&entry, 1, 5)
       for word in mailbox.take() {
@@ -219,7 +209,8 @@ final class ClientThread {
         }
       }
     }
-    // What the consumer has confirmed by now.
+    // What was not taken by now is not handed any more: the next client hands it.
+    events.dropUntaken()
     for word in left + mailbox.closeAndTake() {
       switch word {
       case .confirmed(let marks): for mark in marks { kept.apply(mark) }

@@ -9,8 +9,6 @@ final class EventQueue: Sendable {
     var unconfirmed: [Mark] = []
     var waiter: CheckedContinuation<ClientEvent?, Never>?
     var isFinished = false
-    /// What was not taken in time is gone.
-    var hasDropped = false
     /// The client's thread was told so, and waits for room.
     var wasFull = false
 
@@ -56,16 +54,8 @@ final class EventQueue: Sendable {
   var isDrained: Bool { state.withLock { $0.entries.isEmpty && $0.unconfirmed.isEmpty } }
 
   /// Forgets the events that would be kept as handed and were not taken: at the end, so that nobody is handed
-  /// them here and again by the next client. False where there is nothing more to be waited for.
-  func dropUntaken() -> Bool {
-    state.withLock { state in
-      let hadAny = state.entries.contains { !$0.marks.isEmpty }
-      state.entries.removeAll { !$0.marks.isEmpty }
-      guard !state.hasDropped else { return false }
-      state.hasDropped = true
-      return hadAny || !state.unconfirmed.isEmpty
-    }
-  }
+  /// them here and again by the next client.
+  func dropUntaken() { state.withLock { $0.entries.removeAll { !$0.marks.isEmpty } } }
 
   func append(_ event: ClientEvent?, _ marks: [Mark]) {
     var waiter: CheckedContinuation<ClientEvent?, Never>?
