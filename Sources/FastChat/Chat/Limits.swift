@@ -46,6 +46,8 @@ public struct Limits: Sendable {
   public static let silenceMilliseconds: Int64 = 15_000
   /// Every living server gets a batch of each partition at least this often, and the view a look.
   public static let beatMilliseconds: Int64 = 5_000
+  /// After a batch that could not be produced they get one at the latest this much later.
+  public static let repairMilliseconds: Int64 = 1_000
   public static let probeMilliseconds: Int64 = 1_000
   /// Positions and state rows are committed this often; beyond what is committed an owner applies no more
   /// than what the log took in this time.

@@ -215,6 +215,24 @@ import Testing
     #expect(host.owner.isInService)
   }
 
+  @Test func aBatchThatIsNotProducedIsFollowedByOneThatShowsTheHole() {
+    let (world, host) = world()
+    host.pass(Limits.beatMilliseconds)
+    let before = host.sent.count
+    var hasFailed = false
+    host.before = { action in
+      guard case .send(let server, _) = action, server == s2, !hasFailed else { return true }
+      hasFailed = true
+      return false
+    }
+    world.append("dm:ann:bob", id: "1")
+    host.settle()
+    #expect(hasFailed && !host.sent[before...].contains { $0.server == s2 })
+    host.pass(Limits.repairMilliseconds + 100)
+    let next = host.sent[before...].first { $0.server == s2 }
+    #expect(next?.batch.since == base && next?.batch.upto == base)
+  }
+
   @Test func aFailedLookUpIsAskedAgain() {
     let (world, host) = world()
     var failures = 2

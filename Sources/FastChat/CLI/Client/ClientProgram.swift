@@ -7,6 +7,8 @@ final class ClientProgram {
   static let exitUsage: Int32 = 2
   /// Milliseconds that a client may take to say goodbye.
   private static let goodbyeMilliseconds: Int64 = 2_000
+  /// Milliseconds that `/quit` waits for answers to what was sent, where there is a connection.
+  private static let quitMilliseconds: Int64 = 2_000
 
   private let options: ClientOptions
   private let inbox: Inbox
@@ -16,6 +18,9 @@ final class ClientProgram {
   /// Questions and changes that are not answered yet.
   private var underWay = 0
   private var inputHasEnded = false
+  private var isConnected = false
+  /// By when to end after `/quit`, whatever is still under way.
+  private var quitBy: Int64?
   private var isEnding = false
   private var failure: ClientError?
 
@@ -83,7 +88,7 @@ final class ClientProgram {
     if !inputHasEnded, !isEnding {
       entries.append(pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0))
     }
-    let timeout = end.map { Int32(max(0, $0 - milliseconds())) } ?? (inputHasEnded ? 50 : -1)
+    let timeout = end.map { Int32(max(0, $0 - milliseconds())) } ?? (waitsForAnswers ? 50 : -1)
     poll(&entries, nfds_t(entries.count), timeout)
     if entries.count > 1, entries[1].revents != 0 {
       for typed in screen.read() { take(typed) }
@@ -98,10 +103,14 @@ final class ClientProgram {
     return Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000
   }
 
-  /// Nothing more comes in, and nothing waits.
+  private var waitsForAnswers: Bool { inputHasEnded || quitBy != nil }
+
+  /// Nothing more comes in, and nothing waits, or has waited for long enough.
   private var isDone: Bool {
-    screen.isGone
-      || (inputHasEnded && !options.follows && underWay == 0 && client.pendingCount == 0)
+    if screen.isGone { return true }
+    let isAnswered = underWay == 0 && client.pendingCount == 0
+    if let quitBy { return isAnswered || !isConnected || milliseconds() >= quitBy }
+    return inputHasEnded && !options.follows && isAnswered
   }
 
   private func end() {
@@ -131,7 +140,7 @@ final class ClientProgram {
   private func take(_ item: Inbox.Item) -> Bool {
     switch item {
     case .event(let event, let shown):
-      if case .connection(.ended(let error)) = event { failure = error }
+      if case .connection(let state) = event { note(state) }
       if case .storage(let error) = event {
         screen.note(error.map { "\($0)" } ?? "what is unsent can be kept again")
       }
@@ -158,6 +167,16 @@ final class ClientProgram {
     return false
   }
 
+  private func note(_ state: ConnectionState) {
+    switch state {
+    case .catchingUp, .live: isConnected = true
+    case .connecting, .waiting: isConnected = false
+    case .ended(let error):
+      isConnected = false
+      failure = error
+    }
+  }
+
   private func noteForScripts(_ state: ConnectionState) {
     if case .waiting(let error, let milliseconds) = state {
       screen.note("\(error); next try in \(milliseconds) ms")
@@ -174,7 +193,7 @@ final class ClientProgram {
     switch conversation.take(line) {
     case .nothing: break
     case .underWay: underWay += 1
-    case .quit: end()
+    case .quit: quitBy = milliseconds() + Self.quitMilliseconds
     }
   }
 

@@ -87,8 +87,14 @@ extension Owner {
 
   // MARK: Telling the servers
 
-  /// A batch to this server was not produced.
-  public func notSent(_ server: ServerEpoch) { sent[server] = nil }
+  /// A batch to this server was not produced. The server sees it at the next one, which comes soon: until then
+  /// a removed member's sends are taken there.
+  public func notSent(_ server: ServerEpoch) {
+    sent[server] = nil
+    if let last = lastBeat {
+      lastBeat = min(last, tick - Limits.beatMilliseconds + Limits.repairMilliseconds)
+    }
+  }
 
   private func tell(_ pass: OwnerPass, _ leases: LeasesRead) {
     for verdict in pass.verdicts {
