@@ -46,6 +46,23 @@ import Testing
     }
   }
 
+  /// A machine that was asleep must not wake up with leases that lapsed meanwhile: what is judged by time is
+  /// judged by the ticks of `TickClock`. How long something took, and the clock of a condition, stand in Monitor.
+  @Test func whatALeaseIsJudgedByGoesOnWhileTheMachineSleeps() throws {
+    let files = ["EventLoop", "Server"].flatMap {
+      Repository.files(in: "Sources/FastChat/\($0)", endings: [".swift"])
+    }
+    let standsStill = files.filter { file in
+      file.lines.contains {
+        !$0.drop { $0 == " " }.hasPrefix("//")
+          && ($0.contains("CLOCK_MONOTONIC") || $0.contains("SuspendingClock"))
+      }
+    }
+    #expect(standsStill.map(\.path) == ["Sources/FastChat/Server/Threads/Monitor.swift"])
+    let clock = try Repository.file("Sources/FastChat/EventLoop/LoopClock.swift")
+    #expect(clock.text.contains("milliseconds() -> Int64 { LoopClock.read(CLOCK_BOOTTIME) }"))
+  }
+
   @Test func theLicenceIsApaches() throws {
     let text = try Repository.file("LICENSE").text
     #expect(text.contains("Apache License") && text.contains("Version 2.0, January 2004"))

@@ -219,7 +219,7 @@ public final class EventLoop {
 
   // MARK: Time and figures
 
-  /// Milliseconds of the monotonic clock, read once a turn.
+  /// `TickClock`, read once a turn.
   public var tick: Int64 { core.clock.tick }
 
   /// Milliseconds since 1970, as of this turn: `tick` and a difference that is measured once a second.

@@ -1,7 +1,7 @@
 import Synchronization
 
 /// What a shard says of itself, for others to read: when its loop last turned, and when a batch last
-/// reached it. Monotonic milliseconds; 0 before the first.
+/// reached it. Ticks; 0 before the first.
 final class Pulse: Sendable {
   private let turned = Atomic<Int64>(0)
   private let batched = Atomic<Int64>(0)

@@ -47,8 +47,8 @@ final class Gathering: @unchecked Sendable {
     }
   }
 
-  /// Waits until all have arrived, or until `deadline`, a monotonic time in milliseconds: false then, and
-  /// where it was abandoned.
+  /// Waits until all have arrived, or until the tick `deadline`: false then, and where it was
+  /// abandoned.
   func wait(until deadline: Int64) -> Bool {
     monitor.locked {
       while !missing.isEmpty {

@@ -1,3 +1,4 @@
+import EventLoop
 import Glibc
 
 /// A mutex and a condition, for the threads that have nothing to poll: the store's, the reader's and the
@@ -35,31 +36,32 @@ final class Monitor: @unchecked Sendable {
   @inline(__always)
   func wake() { pthread_cond_signal(condition) }
 
-  /// Waits, inside `locked`, until `wake` or until the monotonic time `deadline` in milliseconds. May
-  /// return early. False where the time has come.
+  /// Waits, inside `locked`, until `wake` or until the tick `deadline`. May return early. False where the
+  /// time has come.
   func wait(until deadline: Int64) -> Bool {
-    var time = timespec(tv_sec: Int(deadline / 1_000), tv_nsec: Int(deadline % 1_000) * 1_000_000)
+    // A condition knows no clock that goes on while the machine sleeps: the rest is told by one that it knows.
+    let left = max(0, deadline - Clock.tick())
+    let end = Clock.nanoseconds() + UInt64(left) * 1_000_000
+    var time = timespec(tv_sec: Int(end / 1_000_000_000), tv_nsec: Int(end % 1_000_000_000))
     return pthread_cond_timedwait(condition, mutex, &time) == 0
   }
 }
 
 /// The two clocks, in milliseconds, and a stopwatch.
 enum Clock {
-  /// Never goes back, from an arbitrary start.
-  static func tick() -> Int64 { read(CLOCK_MONOTONIC) }
+  /// As the loops' ticks: what one thread notes, others compare with theirs.
+  static func tick() -> Int64 { TickClock.milliseconds() }
   /// Since 1970.
-  static func wall() -> Int64 { read(CLOCK_REALTIME) }
+  static func wall() -> Int64 {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000
+  }
 
   /// The monotonic clock in nanoseconds, for how long something took.
   static func nanoseconds() -> UInt64 {
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC, &time)
     return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
-  }
-
-  private static func read(_ clock: clockid_t) -> Int64 {
-    var time = timespec()
-    clock_gettime(clock, &time)
-    return Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000
   }
 }

@@ -46,8 +46,8 @@ final class StoreQueue: @unchecked Sendable {
     }
   }
 
-  /// Exchanges what waits for the empty buffers of the caller. Waits for something until `deadline`, a
-  /// monotonic time in milliseconds. False once the queue is closed and empty.
+  /// Exchanges what waits for the empty buffers of the caller. Waits for something until the tick
+  /// `deadline`. False once the queue is closed and empty.
   func take(_ run: inout ByteBuffer, _ taken: inout [ReadMark], until deadline: Int64) -> Bool {
     precondition(run.isEmpty && taken.isEmpty)
     return monitor.locked {

@@ -41,8 +41,8 @@ final class ViewQueue: @unchecked Sendable {
     }
   }
 
-  /// Exchanges what waits for the empty list of the caller. Waits for a question until `deadline`, a
-  /// monotonic time in milliseconds. False once the queue is closed: what waits then is nobody's any more.
+  /// Exchanges what waits for the empty list of the caller. Waits for a question until the tick
+  /// `deadline`. False once the queue is closed: what waits then is nobody's any more.
   func take(_ taken: inout [Question], until deadline: Int64) -> Bool {
     precondition(taken.isEmpty)
     return monitor.locked {
