@@ -50,6 +50,52 @@ extension ClusterTests {
       }
     }
 
+    /// The partition is closed and said wherever an operator looks; the server serves all others.
+    @Test func aLogThatLostRecordsStopsItsPartitionAndNoServer() throws {
+      try withInstances { cluster in
+        let server = try cluster.start("s1")
+        func users() throws -> (ChatTestClient, ChatTestClient) {
+          (
+            try ChatTestClient.attached(port: server.port, user: "alice", device: "phone"),
+            try ChatTestClient.attached(port: server.port, user: "alice", device: "tablet")
+          )
+        }
+        let friends = (0..<8).map { "friend\($0)" }
+        let before = try users()
+        for friend in friends { try before.1.takeMessage(of: before.0.say(to: "user:\(friend)")) }
+        func prefix(of friend: String) throws -> String {
+          let keys = try cluster.run("--scan", "--pattern", "fc:*:k:dm:alice:\(friend)")
+          return String(keys.prefix { $0 != "}" })
+        }
+        let stopped = try prefix(of: friends[0])
+        #expect(try server.terminate() == 0)
+
+        // As if another record stood in the log at the place that was applied last.
+        let hash = try cluster.run("HGET", stopped + "}:view", "hash").filter { $0 != "\n" }
+        try cluster.run("HSET", stopped + "}:view", "hash", hash.dropLast() + (hash.last == "1" ? "2" : "1"))
+        try server.restart()
+        let number = stopped.filter(\.isNumber)
+        let deadline = Deadline.after(.seconds(30))
+        var answer = try HTTPTestClient.get("/readyz", port: server.adminPort)
+        while !answer.text.contains("stopped partitions: \(number)\n"), !deadline.hasPassed {
+          usleep(50_000)
+          answer = try HTTPTestClient.get("/readyz", port: server.adminPort)
+        }
+        #expect(answer.status == 200 && answer.text == "ok\nstopped partitions: \(number)\n")
+        #expect(server.errors.contains("a partition is stopped"))
+        while !deadline.hasPassed {
+          let metrics = try HTTPTestClient.get("/metrics", port: server.adminPort).text
+          if metrics.contains("\nfastchat_stopped_partitions 1\n") { break }
+          usleep(50_000)
+        }
+        #expect(!deadline.hasPassed)
+        let after = try users()
+        for friend in friends where try prefix(of: friend) != stopped {
+          try after.1.takeMessage(of: after.0.say(to: "user:\(friend)"))
+        }
+      }
+    }
+
     /// What is acknowledged while Redis is away is delivered when it is back.
     @Test func sendsGoOnWithoutRedis() throws {
       try withInstances { cluster in
@@ -59,6 +105,26 @@ extension ClusterTests {
         try bob.takeMessage(of: alice.say(to: "user:bob"))
         try cluster.run("CLIENT", "PAUSE", "1500", "ALL")
         try bob.takeMessage(of: alice.say(to: "user:bob"))
+      }
+    }
+
+    /// Whoever ends a server while the brokers are away does not wait until it is killed.
+    @Test func anInstanceEndsWithoutItsBrokers() throws {
+      let broker = try KafkaBroker()
+      try withInstances(on: broker) { cluster in
+        let server = try cluster.start("s1")
+        let alice = try ChatTestClient.attached(port: server.port, user: "alice", device: "phone")
+        try alice.say(to: "user:bob")
+        try broker.kill()
+        // Something that the brokers cannot confirm, and a commit that waits for them.
+        try alice.post(to: "user:bob")
+        sleep(2)
+        server.signal(SIGTERM)
+        #expect(try alice.socket.close().code == 4000)
+        // The bounds of the end are 5 s, 3 s and 4 s; without them it took up to 40 s.
+        #expect(try server.waitForExit(.after(.seconds(20))) == 0)
+        #expect(server.errors.contains("the end does not wait for them"))
+        #expect(server.errors.contains("ended"))
       }
     }
 

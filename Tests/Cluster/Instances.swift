@@ -15,8 +15,9 @@ final class Instances {
   private(set) var servers: [ServerProcess] = []
   private static let made = Atomic(0)
 
-  init() throws {
-    broker = try KafkaBroker.shared.get()
+  /// - Parameter own: brokers that the test may kill; otherwise the run's.
+  init(on own: KafkaBroker? = nil) throws {
+    broker = try own ?? KafkaBroker.shared.get()
     redis = try RedisServerProcess()
     prefix = "c\(getpid())-\(Self.made.add(1, ordering: .relaxed).newValue)"
   }
@@ -52,8 +53,8 @@ final class Instances {
 }
 
 /// Runs `body` with a cluster that lives as long as it.
-func withInstances(_ body: (Instances) throws -> Void) throws {
-  let instances = try Instances()
+func withInstances(on own: KafkaBroker? = nil, _ body: (Instances) throws -> Void) throws {
+  let instances = try Instances(on: own)
   try withExtendedLifetime(instances) {
     do {
       try body(instances)

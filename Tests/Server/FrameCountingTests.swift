@@ -50,7 +50,7 @@ struct FrameCountingTests {
       #expect(fc_allocations_of(shard) > 0 && fc_references_of(shard) > 0)
     }
 
-    func end() { server.end(quiesceMilliseconds: 5_000) }
+    func end() { _ = server.end(quiesceMilliseconds: 5_000) }
 
     var cost: Cost {
       Cost(allocations: Int(fc_allocations_of(shard)), references: Int(fc_references_of(shard)))

@@ -53,7 +53,7 @@ final class RunningServer {
       return RunningServer(context, shared, backbone: backbone, shards: try startShards(context))
     } catch {
       backbone.answerAll(shared)
-      backbone.leave()
+      _ = backbone.leave()
       throw error
     }
   }
@@ -128,8 +128,9 @@ final class RunningServer {
 
   // MARK: The end
 
-  /// Ends the server in order. Takes as long as the backbone needs for what was accepted.
-  func end(quiesceMilliseconds: Int64) {
+  /// Ends the server in order. Takes as long as the disk needs for what was accepted; brokers are waited for
+  /// some seconds. False where threads that wait for them still run.
+  func end(quiesceMilliseconds: Int64) -> Bool {
     ServiceManager.tell(.stopping)
     context.health.end()
     for port in context.ports { port.advance(to: .quiescing) }
@@ -139,6 +140,6 @@ final class RunningServer {
     backbone.answerAll(shared)
     for port in context.ports { port.advance(to: .leaving) }
     for shard in shards { shard.join() }
-    backbone.leave()
+    return backbone.leave()
   }
 }

@@ -13,26 +13,30 @@ public enum ServerProgram {
   public static func run(_ configuration: Configuration) -> Int32 {
     Signals.prepare()
     Log.level = configuration.logLevel
+    var code: Int32 = 0
+    var isOver = true
     do throws(StartFailure) {
       let server = try RunningServer.start(configuration, descriptors: Descriptors.raiseLimit())
       do throws(StartFailure) {
         try server.announce()
       } catch {
-        server.end(quiesceMilliseconds: quiesceMilliseconds)
+        isOver = server.end(quiesceMilliseconds: quiesceMilliseconds)
         throw error
       }
       let signal = Signals.wait()
       Log.info("draining", ["signal": signal == SIGTERM ? "SIGTERM" : "SIGINT"])
       exitAtNextSignal()
-      server.end(quiesceMilliseconds: quiesceMilliseconds)
+      isOver = server.end(quiesceMilliseconds: quiesceMilliseconds)
       if let failure = server.failure { throw failure }
       Log.info("ended")
-      return 0
     } catch {
       var line = "fastchat: \(error.message)\n"
       line.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
-      return exitFailure
+      code = exitFailure
     }
+    // Nothing is taken away from under threads that still run.
+    if !isOver { _exit(code) }
+    return code
   }
 
   /// Whoever asks twice does not want to wait. What was acknowledged is on the disk already.

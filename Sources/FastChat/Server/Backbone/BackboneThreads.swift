@@ -6,9 +6,12 @@ enum BackboneThreads {
   case embedded(EmbeddedBackbone, store: WorkerThread, reader: WorkerThread)
   case cluster(ClusterBackbone, router: WorkerThread)
 
-  /// Milliseconds that records on their way to the log are waited for at the end: no shorter than a broker's
-  /// leader takes to change.
-  private static let flushMilliseconds: Int64 = 10_000
+  /// Milliseconds that records on their way to the log are waited for at the end. Whose record has no answer by
+  /// then repeats it elsewhere, so that brokers that are gone are not worth a longer wait.
+  private static let flushMilliseconds: Int64 = 5_000
+  /// Milliseconds that the router has for leaving the directory, its helper for the call under way, and
+  /// librdkafka's threads for theirs: a call waits as long as brokers that are gone are believed to come back.
+  private static let leavingMilliseconds: Int64 = 4_000
 
   static func start(_ shared: Shared) throws(StartFailure) -> BackboneThreads {
     if let cluster = shared.configuration.cluster { return try startCluster(shared, cluster) }
@@ -47,6 +50,7 @@ enum BackboneThreads {
     let began = Handoff<Result<ClusterFacts, StartFailure>>()
     let router = try WorkerThread("fc-router") {
       RouterThread.serve(shared, cluster, queue: queue, began: began)
+      queue.over.arrive(0)
     }
     do throws(StartFailure) {
       return .cluster(ClusterBackbone(try began.wait().get(), queue), router: router)
@@ -82,10 +86,16 @@ enum BackboneThreads {
     }
   }
 
-  /// The shards are gone: ends.
-  func leave() {
-    guard case .cluster(let backbone, let router) = self else { return }
+  /// The shards are gone: ends. False where threads that wait for brokers were not waited for: everything
+  /// acknowledged is in the log, and positions that were not committed are found again.
+  func leave() -> Bool {
+    guard case .cluster(let backbone, let router) = self else { return true }
     backbone.queue.advance(to: .leaving)
+    guard backbone.queue.over.wait(until: Clock.tick() + Self.leavingMilliseconds) else {
+      Log.warning("the brokers do not answer; the end does not wait for them")
+      return false
+    }
     router.join()
+    return true
   }
 }

@@ -54,6 +54,8 @@ final class RouterQueue: @unchecked Sendable {
   let bell: Mailbox<Bell>
   /// The router has heard what became of all records that the shards handed over before they fell silent.
   let flushed = Gathering(of: 0..<1)
+  /// The router's thread has nothing left to wait for.
+  let over = Gathering(of: 0..<1)
   private let monitor = Monitor()
   private let limitBytes: Int
   private let occupiedBytes = Atomic<Int>(0)
