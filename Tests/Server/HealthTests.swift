@@ -34,6 +34,17 @@ import Testing
     #expect(health.isReady(at: 110_000))
   }
 
+  /// All servers would find the same, and a proxy would close them all for the chats of one partition.
+  @Test func stoppedPartitionsAreNamedAndCloseNoServer() {
+    let health = health(turn: 100_000, batch: 100_000)
+    #expect(health.complaint == nil)
+    health.stopped([7, 3])
+    #expect(health.isReady(at: 100_001))
+    #expect(health.complaint == "stopped partitions: 3, 7")
+    health.stopped(Set(0..<100))
+    #expect(health.complaint?.hasSuffix("14, 15 and 84 more") == true)
+  }
+
   @Test func aServerThatIsAskedToEndIsNotReadyAtOnce() {
     let health = health(turn: 100_000, batch: 100_000)
     health.end()

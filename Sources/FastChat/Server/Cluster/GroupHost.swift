@@ -86,6 +86,7 @@ final class GroupHost {
   /// The log of a partition lost what it had acknowledged.
   func stop(_ partition: Int32, _ reason: StopReason) {
     guard stopped.insert(partition).inserted else { return }
+    router.shared.health.stopped(stopped)
     Log.error(
       "a partition is stopped: the log lost what it had acknowledged; see OPERATIONS.md",
       ["partition": "\(partition)", "reason": "\(reason)"])

@@ -40,7 +40,7 @@ extension Shard {
     case .echo: upgrade(request, to: .echo, id, connection)
     case .asset: sendAsset(request, id, connection)
     case .health: sendVerdict(server.health.isHealthy(at: loop.tick), request, id, connection)
-    case .readiness: sendVerdict(server.health.isReady(at: loop.tick), request, id, connection)
+    case .readiness: sendReadiness(request, id, connection)
     case .metrics: sendMetrics(request, id, connection)
     case .notFound: send(.notFound, body: staticBytes("not found\n"), to: request, id, connection)
     case .methodNotAllowed:
@@ -74,6 +74,20 @@ extension Shard {
     send(
       holds ? .ok : .serviceUnavailable, fields: "Cache-Control: no-store\r\n",
       body: staticBytes(holds ? "ok\n" : "not ready\n"), to: request, id, connection)
+  }
+
+  private func sendReadiness(
+    _ request: HTTPRequest, _ id: ConnectionID, _ connection: UnsafeMutablePointer<Connection>
+  ) {
+    let holds = server.health.isReady(at: loop.tick)
+    guard let complaint = server.health.complaint else { return sendVerdict(holds, request, id, connection) }
+    page.removeAll(keepingAtMost: 64 << 10)
+    page.append(holds ? "ok\n" : "not ready\n")
+    page.append(complaint)
+    page.append("\n")
+    send(
+      holds ? .ok : .serviceUnavailable, fields: "Cache-Control: no-store\r\n", body: page.bytes, to: request,
+      id, connection)
   }
 
   private func sendMetrics(

@@ -16,15 +16,32 @@ final class Health: Sendable {
   static let batchMilliseconds: Int64 = 5_000
   static let logMilliseconds: Int64 = 15_000
 
+  /// Stopped partitions that are named at most.
+  static let namedPartitionsMax = 16
+
   private let pulses: [Pulse]
   /// Until when the backbone is known to take records; for ever where batches prove it.
   private let backboneHolds = Atomic<Int64>(.max)
   private let isEnding = Atomic<Bool>(false)
+  private let stopped = Mutex<[Int32]>([])
 
   init(pulses: [Pulse]) { self.pulses = pulses }
 
-  /// The backbone is known to work until then, a monotonic time in milliseconds.
+  /// The backbone is known to work until then, a tick.
   func backboneHolds(until tick: Int64) { backboneHolds.store(tick, ordering: .relaxed) }
+
+  /// Partitions that wait for an operator. A server that has some stays ready: all would find the same, and
+  /// a proxy that believed them would close the whole cluster for the chats of one partition.
+  func stopped(_ partitions: Set<Int32>) { stopped.withLock { $0 = partitions.sorted() } }
+
+  /// What an operator has to look at though the server is ready: one line, nil where there is nothing.
+  var complaint: String? {
+    let partitions = stopped.withLock { $0 }
+    guard !partitions.isEmpty else { return nil }
+    let names = partitions.prefix(Self.namedPartitionsMax).map { "\($0)" }.joined(separator: ", ")
+    let rest = partitions.count - Self.namedPartitionsMax
+    return "stopped partitions: \(names)" + (rest > 0 ? " and \(rest) more" : "")
+  }
 
   /// The server was asked to end: it is ready no more, and as healthy as before.
   func end() { isEnding.store(true, ordering: .relaxed) }
