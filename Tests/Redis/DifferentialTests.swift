@@ -16,7 +16,8 @@ import Testing
     "restore done", "restore refused", "query after rows", "query after rows more", "query after rebuilding",
     "query before rows", "query before rows more", "query chats rows", "query chats rows more",
     "query members rows", "query recent rows", "query recent rows more", "raiseRead nothing",
-    "raiseRead number", "readView some", "readLeases some", "registerSessions some", "removeSessions 1",
+    "raiseRead number", "restoreReads nothing", "restoreReads some", "readView some", "readLeases some",
+    "registerSessions some", "removeSessions 1",
     "removeSessions 0", "removeRoom 0", "removeRoom 1", "takeLease 1", "takeLease text", "renewLease 1",
     "renewLease nothing", "renewLease text", "dropLease 0", "dropLease 1",
   ]

@@ -40,7 +40,7 @@ struct RandomSchedule {
     case 70..<73:
       let after = random.chance(20) ? Seq.max : somewhere(partition)
       try both.run(.readView(partition: partition, outcomesAfter: after, limit: random.upTo(5)))
-    case 73..<77: try raiseRead(partition)
+    case 73..<77: if random.chance(40) { try restoreReads(partition) } else { try raiseRead(partition) }
     case 77..<99: try directory()
     default: if random.chance(5) { try both.flush() }
     }
@@ -221,6 +221,16 @@ struct RandomSchedule {
       chat: Array(pick(Self.chats).utf8), user: Array(pick(Self.users).utf8), seq: somewhere(partition),
       origin: SessionID(raw: 1))
     try both.run(.raiseRead(mark, partition: partition))
+  }
+
+  private mutating func restoreReads(_ partition: Int32) throws {
+    let id = random.chance(40) ? nil : random.chance(80) ? try state(partition).id : 7
+    let marks = (0..<random.upTo(6)).map { _ in
+      ReadMark(
+        chat: Array(pick(Self.chats).utf8), user: Array(pick(Self.users).utf8), seq: somewhere(partition),
+        origin: SessionID(raw: 0))
+    }
+    try both.run(.restoreReads(marks[...], partition: partition, view: id, areLast: random.chance(20)))
   }
 
   // MARK: The directory

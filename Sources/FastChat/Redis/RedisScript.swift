@@ -1,7 +1,7 @@
 /// The scripts, in the folder `Scripts`; each touches one slot, and does what it does in one step.
 public enum RedisScript: UInt8, CaseIterable, Sendable {
   // Of an owner.
-  case apply, readView, beginRebuild, restore
+  case apply, readView, beginRebuild, restore, restoreReads
   // Of an edge.
   case query, raiseRead
   // Of the directory.
@@ -15,6 +15,7 @@ public enum RedisScript: UInt8, CaseIterable, Sendable {
     case .readView: PackageResources.read_view_lua
     case .beginRebuild: PackageResources.begin_rebuild_lua
     case .restore: PackageResources.restore_lua
+    case .restoreReads: PackageResources.restore_reads_lua
     case .query: PackageResources.query_lua
     case .raiseRead: PackageResources.raise_read_lua
     case .takeLease: PackageResources.take_lease_lua

@@ -197,3 +197,24 @@ extension ReadMark {
     if case .integer(let seq) = reply { seq } else { nil }
   }
 }
+
+/// What `restoreReads` came to.
+public enum RestoredReads: Sendable, Equatable {
+  /// So many positions rose.
+  case done(view: ViewID, raised: Int)
+  /// The view lacks none, is being rebuilt, or is another one.
+  case notWanted
+  case unknown
+
+  public init(reply: RedisReply) {
+    if reply.isNull {
+      self = .notWanted
+    } else if let elements = reply.elements, elements.count == 2, let view = elements[0].id,
+      let raised = elements[1].number
+    {
+      self = .done(view: view, raised: Int(raised))
+    } else {
+      self = .unknown
+    }
+  }
+}

@@ -160,6 +160,26 @@ extension RedisCommand {
     return command
   }
 
+  /// Read positions for a view that was rebuilt: as `raiseRead`, and none from before the member joined. Answered
+  /// by `RestoredReads(reply:)`.
+  /// - Parameters:
+  ///   - view: nil where it is not known yet, and is asked for.
+  ///   - areLast: with them the view lacks none any more.
+  public static func restoreReads(
+    _ marks: ArraySlice<ReadMark>, partition: Int32, view: ViewID?, areLast: Bool
+  ) -> RedisCommand {
+    var command = RedisCommand(.restoreReads, texts: 3 + 3 * marks.count, bytes: 96 * marks.count)
+    command.add(RedisKeys.view(partition))
+    command.add(optional: view)
+    command.add(areLast)
+    for mark in marks {
+      command.add(mark.chat)
+      command.add(mark.user)
+      command.add(mark.seq)
+    }
+    return command
+  }
+
   /// A member has read a chat up to a seq: clamped to its head, never going back. Answered by the seq that
   /// it was raised to, nothing where it was not.
   public static func raiseRead(_ mark: ReadMark, partition: Int32) -> RedisCommand {

@@ -38,12 +38,13 @@ extension BrokerTests {
       #expect(otherCount?.message.contains("has 4 partitions, not 8") == true)
 
       // One that somebody else made, with what brokers do unless told.
+      let names = TopicNames(prefix: cluster.names.prefix + "-bare")
       var bare = plan(cluster)
-      bare.name = cluster.names.reads
+      bare.name = names.reads
       bare.settings = []
       try topics.ensure(bare)
       let deleting = #expect(throws: KafkaError.self) {
-        try topics.ensure(.reads(cluster.names, partitions: 4))
+        try topics.ensure(.reads(names, partitions: 4))
       }
       #expect(deleting?.message.contains("has cleanup.policy delete, not compact") == true)
     }

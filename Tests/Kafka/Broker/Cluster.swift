@@ -23,7 +23,7 @@ struct Cluster {
   static let base = SeqSpace.base(generation: generation)
   private static let made = Atomic(0)
 
-  /// Makes a log and a state topic.
+  /// Makes a log, a state topic and a reads topic.
   init(partitions: Int32 = 4, on other: KafkaBroker? = nil) throws {
     broker = try other ?? KafkaBroker.shared.get()
     self.partitions = partitions
@@ -38,9 +38,11 @@ struct Cluster {
       try topics.ensure(
         .log(names, generation: Self.generation, partitions: partitions, retentionMilliseconds: 3_600_000))
       try topics.ensure(.state(names, partitions: partitions))
+      try topics.ensure(.reads(names, partitions: partitions))
     case .mock:
       try broker.makeMockTopic(names.log(generation: Self.generation), partitions: Int(partitions))
       try broker.makeMockTopic(names.state, partitions: Int(partitions))
+      try broker.makeMockTopic(names.reads, partitions: Int(partitions))
     }
   }
 

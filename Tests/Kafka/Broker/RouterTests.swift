@@ -49,18 +49,18 @@ extension BrokerTests {
       let end = try marks.stateEnd(partition)
       let reader = try StateReader(
         cluster.configuration, topics: cluster.names, partitions: cluster.partitions)
-      try reader.read(partition: partition, reading: 3, upto: end)
+      try reader.read(.state, partition: partition, reading: 3, upto: end)
       try meanwhile()
       var rows: [StateRow] = []
       var hasEnded = false
       try eventually("the last row") {
         _ = reader.drain()
         for i in 0..<reader.count {
-          #expect(reader.source(i) == (partition, 3))
+          #expect(reader.source(i) == (.state, partition, 3))
           switch reader.fetched(i) {
           case .row(let row): rows.append(row)
           case .ended: hasEnded = true
-          case .foreign, .failed: throw TestFailure("not a row")
+          case .position, .foreign, .failed: throw TestFailure("not a row")
           case nil: break
           }
         }

@@ -31,6 +31,7 @@ extension PartitionSpace {
     add("view", "until", view.until)
     add("view", "begin", view.begin)
     add("view", "base", view.base)
+    if view.lacksReads { add("view", "reads", 1) }
     for row in recent.all {
       lines.append(
         "\(prefix)l \(row.seq)-0 chat \(row.chat) user \(row.user) kind \(row.kind.rawValue) role \(row.role.rawValue)"

@@ -70,6 +70,8 @@ public struct PartitionSpace: Sendable {
     var begin: Seq?
     /// Up to where the view reflected the log when its rebuild began: older rows are not restored.
     var base: Seq?
+    /// From the beginning of a rebuild until the read positions are back.
+    var lacksReads = false
   }
 
   struct RecentRow: StreamRow {

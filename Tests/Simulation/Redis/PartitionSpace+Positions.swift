@@ -1,7 +1,7 @@
 import Chat
 import Redis
 
-/// `read-view.lua`, `begin-rebuild.lua`, `restore.lua`, `raise-read.lua`
+/// `read-view.lua`, `begin-rebuild.lua`, `restore.lua`, `restore-reads.lua`, `raise-read.lua`
 extension PartitionSpace {
   func readView(_ texts: CommandTexts) -> RedisReply {
     var reply: [RedisReply] = [
@@ -22,7 +22,7 @@ extension PartitionSpace {
 
   mutating func beginRebuild(_ texts: CommandTexts) -> RedisReply {
     guard view.id == texts.optionalID(1), view.applied == texts.optionalNumber(2) else { return refusal }
-    view = ViewRow(id: texts.id(3), until: texts.number(4), base: view.applied ?? view.base)
+    view = ViewRow(id: texts.id(3), until: texts.number(4), base: view.applied ?? view.base, lacksReads: true)
     return .array([.integer(1)])
   }
 
@@ -61,6 +61,25 @@ extension PartitionSpace {
     } else {
       enter(user, chat, MemberRow(role: role, joined: seq))
     }
+  }
+
+  mutating func restoreReads(_ texts: CommandTexts) -> RedisReply {
+    guard view.applied != nil, view.until == nil, view.lacksReads, let id = view.id,
+      texts.optionalID(1) ?? id == id
+    else { return .null }
+    var raised: Int64 = 0
+    for place in stride(from: 3, to: texts.count, by: 3) {
+      let (name, seq) = (texts.string(place), texts.number(place + 2))
+      guard let user = userPlaces[texts.string(place + 1)], let row = users[user].chats[name],
+        row.joined <= seq
+      else { continue }
+      let mark = min(seq, chatPlaces[name].flatMap { chats[$0].head } ?? 0)
+      guard users[user].reads[name] ?? 0 < mark else { continue }
+      users[user].reads[name] = mark
+      raised += 1
+    }
+    if texts.number(2) == 1 { view.lacksReads = false }
+    return .array([.text(id), .integer(raised)])
   }
 
   mutating func raiseRead(_ texts: CommandTexts) -> RedisReply {

@@ -27,6 +27,7 @@ public final class SimulatedRedis {
       case .readView: return inPartition(texts) { $0.readView(texts) }
       case .beginRebuild: return inPartition(texts) { $0.beginRebuild(texts) }
       case .restore: return inPartition(texts) { $0.restore(texts) }
+      case .restoreReads: return inPartition(texts) { $0.restoreReads(texts) }
       case .query: return inPartition(texts) { $0.query(texts, primary: primaryText, now: now) }
       case .raiseRead: return inPartition(texts) { $0.raiseRead(texts) }
       case .takeLease: return keyspace.takeLease(texts, now: now)

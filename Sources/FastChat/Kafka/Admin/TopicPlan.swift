@@ -41,7 +41,7 @@ public struct TopicPlan: Sendable {
   }
 
   public static func reads(_ topics: TopicNames, partitions: Int32) -> TopicPlan {
-    TopicPlan(name: topics.reads, partitions: partitions, settings: compacted)
+    TopicPlan(name: topics.reads, partitions: partitions, settings: compacted + [readsSegment])
   }
 
   public static func inbox(_ topics: TopicNames, _ server: ServerEpoch) -> TopicPlan {
@@ -54,6 +54,12 @@ public struct TopicPlan: Sendable {
         Setting(name: "segment.ms", value: "\(inboxMilliseconds)", isVital: false),
       ])
   }
+
+  /// Bytes of a segment of the reads topic. The one that is being written is never compacted: at Kafka's own size
+  /// of 1 GiB a rebuild would read a long past of positions that have gone up since.
+  public static let readsSegmentBytes = 64 << 20
+  private static let readsSegment = Setting(
+    name: "segment.bytes", value: "\(readsSegmentBytes)", isVital: false)
 
   private static let compacted = [
     Setting(name: "cleanup.policy", value: "compact", isVital: true),

@@ -38,6 +38,11 @@ public final class Watermarks {
     try offsets(names.state, partition).high
   }
 
+  /// The offset behind the last record of a partition of the reads topic.
+  public func readsEnd(_ partition: Int32) throws(KafkaError) -> Int64 {
+    try offsets(names.reads, partition).high
+  }
+
   private func offsets(_ topic: String, _ partition: Int32) throws(KafkaError) -> (low: Int64, high: Int64) {
     var low: Int64 = 0
     var high: Int64 = 0

@@ -20,6 +20,9 @@ public final class InboxProducer {
   private let client: KafkaClient
   private let queue: EventQueue
   private let topics: TopicNames
+  /// Read positions, by the same handle. A request of theirs takes one partition, and the records of inboxes wait
+  /// for it: so they are to be handed over one or two partitions at a time.
+  public let reads: ReadsProducer
   private var places: [ServerEpoch: Int] = [:]
   private var targets: [Target] = []
   private var dirty: [Int] = []
@@ -54,6 +57,7 @@ public final class InboxProducer {
         ("message.timeout.ms", "\(Self.timeoutMilliseconds)"), ("queue.buffering.max.messages", "100000"),
       ], events: RD_KAFKA_EVENT_DR)
     queue = try EventQueue(client, owning: rd_kafka_queue_get_main(client.handle))
+    reads = try ReadsProducer(client, topics)
   }
 
   /// Becomes readable when there is something to drain.
@@ -184,6 +188,7 @@ public final class InboxProducer {
   }
 
   private func report(_ message: rd_kafka_message_t) {
+    if reads.owns(message) { return reads.report(message) }
     let place = Int(bitPattern: message._private) - 1
     let target = targets[place]
     target.pendingBytes -= message.len

@@ -107,6 +107,7 @@ final class BrokerDesk: @unchecked Sendable {
       // The end first: a record that comes between the two is not stepped over.
       let end = try watermarks.logEnd(partition)
       return .seq(try watermarks.firstRecords([partition], since: max(time, 0))[0] ?? end + 1)
+    case .readsEnd(let partition): return .offset(try watermarks.readsEnd(partition))
     case .openState(let instance): try open(instance)
     case .closeState(let instance): stores[instance] = nil
     case .committed(let reference, let partition):

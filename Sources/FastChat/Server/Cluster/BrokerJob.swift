@@ -15,6 +15,8 @@ enum BrokerJob: Sendable {
   case oldestRecord(Int32)
   /// The seq of the first record that the log took then or later, or the one behind its end; answered by `seq`.
   case firstRecord(Int32, since: WallTime)
+  /// The offset behind the last read position of a partition; answered by `offset`.
+  case readsEnd(Int32)
   /// Begins to write state under an instance id, and ends what a predecessor left open.
   case openState(instance: String)
   case closeState(instance: String)
@@ -43,6 +45,7 @@ enum BrokerAnswer: Sendable {
   case found(Bool)
   case inboxes([ServerEpoch])
   case seq(Seq)
+  case offset(Int64)
   case position(Seq?)
   case stateRange(committed: Seq?, end: Int64)
   /// Nothing was done, or nobody knows.

@@ -61,7 +61,7 @@ extension OwnerHost {
     reading = nil
     stateReading = nil
     router.links.log.stop(partition: partition)
-    router.links.state.stop(partition: partition)
+    router.links.state.stop(.state, partition: partition)
   }
 
   // MARK: The log
@@ -70,7 +70,7 @@ extension OwnerHost {
     router.links.log.stop(partition: partition)
     isLogPaused = false
     isStatePaused = false
-    if stateReading?.isBegun == true { router.links.state.resume(partition: partition) }
+    if stateReading?.isBegun == true { router.links.state.resume(.state, partition: partition) }
     reading = Reading(number: number, place: place)
     beginReading()
   }
@@ -115,10 +115,10 @@ extension OwnerHost {
     let (log, state) = (router.links.log, router.links.state)
     if isPaused {
       log.pause(partition: partition)
-      state.pause(partition: partition)
+      state.pause(.state, partition: partition)
     } else {
       log.resume(partition: partition)
-      state.resume(partition: partition)
+      state.resume(.state, partition: partition)
       router.comeBack(to: [.log, .state])
     }
   }
@@ -174,7 +174,7 @@ extension OwnerHost {
 
   /// The committed position first, then all rows up to the end that there is then.
   func readState(_ number: UInt64) {
-    router.links.state.stop(partition: partition)
+    router.links.state.stop(.state, partition: partition)
     isLogPaused = false
     isStatePaused = false
     if reading?.isBegun == true { router.links.log.resume(partition: partition) }
@@ -192,10 +192,10 @@ extension OwnerHost {
       guard case .stateRange(let committed, let end) = answer else { return }
       host.stateReading?.committed = committed
       host.router.attempt("reading the state topic") { () throws(KafkaError) in
-        try host.router.links.state.read(partition: host.partition, reading: number, upto: end)
+        try host.router.links.state.read(.state, partition: host.partition, reading: number, upto: end)
         host.stateReading?.isBegun = true
       }
-      if host.isStatePaused { host.router.links.state.pause(partition: host.partition) }
+      if host.isStatePaused { host.router.links.state.pause(.state, partition: host.partition) }
       host.router.comeBack(to: .state)
     }
   }
@@ -204,10 +204,10 @@ extension OwnerHost {
     guard let current = stateReading, current.number == number else { return }
     switch fetched {
     case .row(let row): input { $0.stateRead(row, reading: number) }
-    case .foreign: break
+    case .position, .foreign: break
     case .ended:
       stateReading = nil
-      router.links.state.stop(partition: partition)
+      router.links.state.stop(.state, partition: partition)
       input { $0.stateEnded(committed: current.committed, reading: number) }
     case .failed(let error):
       Log.warning("the state topic could not be read", ["reason": error.description])

@@ -27,6 +27,8 @@ final class OwnerHost {
   var isLogPaused = false
   var stateReading: StateReading?
   var isStatePaused = false
+  /// Read positions for a view that was rebuilt.
+  private(set) var reads: ReadsRestore!
   /// When the log took the last record that was handed in.
   var lastAppended: WallTime = 0
 
@@ -39,6 +41,7 @@ final class OwnerHost {
         partition: partition, generation: router.generation, limits: router.limits,
         hashSeedLow: .random(in: 0 ... .max), hashSeedHigh: .random(in: 0 ... .max),
         idSeed: .random(in: 0 ... .max)))
+    reads = ReadsRestore(self)
   }
 
   func end() {
@@ -46,6 +49,7 @@ final class OwnerHost {
     isOver = true
     owner.revoked()
     stopReading()
+    reads.stop()
   }
 
   // MARK: Inputs
@@ -76,12 +80,14 @@ final class OwnerHost {
       perform()
     }
     isPerforming = false
+    if !owner.isInService { reads.stop() }
   }
 
   func tick() {
     let (tick, wall) = (router.tick, router.wall)
     input { $0.tick(tick: tick, wall: wall) }
     retryReading()
+    if owner.isInService { reads.tick() }
   }
 
   func notSent(_ server: ServerEpoch) { input { $0.notSent(server) } }

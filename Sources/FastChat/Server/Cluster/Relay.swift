@@ -33,6 +33,9 @@ final class Relay {
     router.redis.send(.raiseRead(mark, partition: partition)) { [unowned self] reply in
       underWay -= 1
       guard let reply, let seq = ReadMark.raised(reply: reply) else { return }
+      var raised = mark
+      raised.seq = seq
+      router.reads.put(raised, partition: partition)
       let event = Ephemeral(chat: mark.chat, origin: mark.origin, json: EventWriter.read(mark, seq: seq))
       for port in router.shared.ports { port.post([event]) }
       tell(event)

@@ -58,8 +58,11 @@ extension Router {
     if links.state.drain() { comeBack(to: .state) }
     for i in 0..<links.state.count {
       guard let fetched = links.state.fetched(i) else { continue }
-      let (partition, reading) = links.state.source(i)
-      group.owners[Int(partition)]?.take(fetched, reading)
+      let (topic, partition, reading) = links.state.source(i)
+      switch topic {
+      case .state: group.owners[Int(partition)]?.take(fetched, reading)
+      case .reads: group.owners[Int(partition)]?.reads.take(fetched, reading)
+      }
     }
   }
 

@@ -53,6 +53,7 @@ final class Router {
   private(set) var group: GroupHost!
   private(set) var watch: LeaseWatch!
   private(set) var relay: Relay!
+  private(set) var reads: ReadsWriter!
   private var questions: Questions!
   var reports: ReportSorter
   private var lastTick: Tick = 0
@@ -101,6 +102,7 @@ final class Router {
     group = GroupHost(self)
     watch = LeaseWatch(self)
     relay = Relay(self)
+    reads = ReadsWriter(self)
     questions = Questions(self)
     redis.onReconnected = { [unowned self] _ in registrar.reconnected() }
     do throws(LoopError) {
@@ -158,6 +160,7 @@ final class Router {
     registrar.tick()
     watch.tick()
     group.tick()
+    reads.tick()
     redis.tick(tick)
   }
 
@@ -259,7 +262,8 @@ final class Router {
     let deadline = tick + Self.leavingMilliseconds
     while registrar.hasRemovals, tick < deadline { spin() }
     registrar.stop()
-    while redis.waiting.commands > 0, tick < deadline { spin() }
+    reads.writeAll()
+    while redis.waiting.commands > 0 || links.inboxes.reads.pendingCount > 0, tick < deadline { spin() }
     group.end()
     helper.close()
     redis.close()
@@ -272,6 +276,7 @@ final class Router {
     loop.turn(waitAtMostMilliseconds: 10)
     while let event = loop.next() { _ = redis.handle(event) }
     takeAnswers()
+    drainInboxReports()
     registrar.tick()
     redis.tick(tick)
   }

@@ -6,6 +6,8 @@ extension Router {
   func reportFigures() {
     metrics.set(.redisCommands, to: redis.figures.commands)
     metrics.set(.redisUnanswered, to: redis.figures.unanswered)
+    metrics.set(.readsWritten, to: reads.writtenCount)
+    metrics.set(.readsDropped, to: reads.droppedCount)
     metrics.set(.foreignRecords, to: links.log.foreignCount)
     metrics.set(.appendWaitingBytes, to: queue.occupied)
     var owned = 0

@@ -7,6 +7,7 @@ enum Counter: Int, CaseIterable, Sendable {
   case doubts, mailboxOverflows
   case storedBatches, storedRecords, storeFailures
   case appliedRecords, batchesSent, foreignRecords, redisCommands, redisUnanswered
+  case readsWritten, readsDropped, readsRestored
   case ownedPartitions, stoppedPartitions, logLagRecords, viewLagMilliseconds, appendWaitingBytes
 
   /// The series' name, what it counts, and whether it can fall.
@@ -48,6 +49,16 @@ enum Counter: Int, CaseIterable, Sendable {
     case .redisCommands: ("fastchat_redis_commands_total", "Commands sent to Redis.", false)
     case .redisUnanswered:
       ("fastchat_redis_unanswered_total", "Commands of which nobody knows what became of them.", false)
+    case .readsWritten:
+      ("fastchat_reads_written_total", "Read positions that the reads topic took.", false)
+    case .readsDropped:
+      (
+        "fastchat_reads_dropped_total",
+        "Read positions that are not in the reads topic: too many, or no broker.",
+        false
+      )
+    case .readsRestored:
+      ("fastchat_reads_restored_total", "Read positions that rose again in rebuilt views.", false)
     case .ownedPartitions: ("fastchat_owned_partitions", "Partitions of the log that are applied here.", true)
     case .stoppedPartitions:
       ("fastchat_stopped_partitions", "Partitions that wait for an operator: the log lost records.", true)
