@@ -72,7 +72,9 @@ final class EdgeDriver {
         deliveries += 1
       case .close(_, let code, _, let reason):
         preconditionFailure("the edge closed a session: \(code) \(reason)")
-      case .attach, .detach, .pause, .resume: break
+      case .attach, .detach, .pause, .resume, .listen, .unlisten, .viewChanged: break
+      case .askRegistration, .askLogEnd, .stop:
+        preconditionFailure("of a cluster, which this is not")
       }
     }
     edge.actionsPerformed()
