@@ -132,6 +132,8 @@ final class ClientThread {
   /// Performs all actions. What is to be kept is kept before anything that stands behind it is written: one
   /// save for all of them, since writing waits for the end.
   private func perform() {
+    // Before it is told by an event, so that who got the event finds it so.
+    status.setLive(machine.phase == .live)
     while !machine.actions.isEmpty {
       let actions = machine.actions
       machine.actionsPerformed()
@@ -157,9 +159,9 @@ final class ClientThread {
       }
       save()
       flush()
+      status.setLive(machine.phase == .live)
     }
     save()
-    status.setLive(machine.phase == .live)
   }
 
   private func askToken(_ refusal: ClientConfiguration.TokenRefusal?) {

@@ -1,5 +1,6 @@
 import CRdkafka
 public import Chat
+import Glibc
 
 /// Asks brokers how far topics reach.
 ///
@@ -82,13 +83,22 @@ public final class Watermarks {
   }
 
   /// Asks again where another broker leads by now: librdkafka asks the leader that it knows of, and learns of a new
-  /// one only by its refresh every five minutes, unless it is told to look.
+  /// one only by its refresh every five minutes, unless it is told to look. A broker that was just made the leader
+  /// may not know it yet.
   private func askingTheLeader(_ ask: () -> rd_kafka_resp_err_t) -> rd_kafka_resp_err_t {
-    let cause = ask()
-    guard Self.moved.contains(cause), (try? client.describeTopics()) != nil else { return cause }
-    return ask()
+    let deadline = Clock.milliseconds() + Self.movedMilliseconds
+    var cause = ask()
+    while Self.moved.contains(cause), Clock.milliseconds() < deadline,
+      (try? client.describeTopics()) != nil
+    {
+      cause = ask()
+      if Self.moved.contains(cause) { usleep(50_000) }
+    }
+    return cause
   }
 
+  /// How long it is asked again.
+  private static let movedMilliseconds: Int64 = 1_000
   private static let moved = [
     RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
     RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH,
