@@ -22,12 +22,14 @@ final class Instances {
     prefix = "c\(getpid())-\(Self.made.add(1, ordering: .relaxed).newValue)"
   }
 
+  /// Where everything is, as all commands get it.
+  var connection: [String] {
+    ["--kafka", broker.addresses, "--kafka-prefix", prefix, "--redis", "127.0.0.1:\(redis.port)"]
+  }
+
   /// The flags of a server in this cluster.
   func flags(_ id: String) -> [String] {
-    [
-      "--kafka", broker.addresses, "--kafka-prefix", prefix, "--partitions", "4", "--redis",
-      "127.0.0.1:\(redis.port)", "--server-id", id, "--shards", "2",
-    ]
+    connection + ["--partitions", "4", "--server-id", id, "--shards", "2"]
   }
 
   /// Starts a server and waits until it is ready.

@@ -20,6 +20,7 @@ enum Program {
         exit(ServerProgram.run(configuration))
       case .doctor(let configuration, let notes, let json):
         exit(DoctorProgram.run(configuration, notes: notes, json: json))
+      case .rebuild(let configuration, let order): exit(RebuildProgram.run(configuration, order))
       }
     } catch {
       var line = "fastchat: \(error)\n"

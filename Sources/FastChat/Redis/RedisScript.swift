@@ -7,6 +7,8 @@ public enum RedisScript: UInt8, CaseIterable, Sendable {
   // Of the directory.
   case takeLease, renewLease, dropLease, readLeases
   case registerSessions, removeSessions, removeRoom
+  // Of an operator.
+  case holdView, removeKeys
 
   /// The Lua source, for `SCRIPT LOAD`.
   public var source: [UInt8] {
@@ -25,6 +27,8 @@ public enum RedisScript: UInt8, CaseIterable, Sendable {
     case .registerSessions: PackageResources.register_sessions_lua
     case .removeSessions: PackageResources.remove_sessions_lua
     case .removeRoom: PackageResources.remove_room_lua
+    case .holdView: PackageResources.hold_view_lua
+    case .removeKeys: PackageResources.remove_keys_lua
     }
   }
 }

@@ -12,16 +12,23 @@ public enum LogIdentity {
   public static func establish(
     _ configuration: KafkaConfiguration, topics: TopicNames, partitions: Int32, candidate: String
   ) throws(KafkaError) -> String {
+    if let id = try read(configuration, topics: topics, partitions: partitions) { return id }
+    try write(candidate, configuration, topics)
+    guard let id = try read(configuration, topics: topics, partitions: partitions) else {
+      throw KafkaError(.unavailable, "the log's id was written to \(topics.state) and is not there")
+    }
+    return id
+  }
+
+  /// Reads the id; nil where nobody wrote one. Waits.
+  public static func read(
+    _ configuration: KafkaConfiguration, topics: TopicNames, partitions: Int32
+  ) throws(KafkaError) -> String? {
     let fetcher = try Fetcher(
       configuration, own: [("isolation.level", "read_committed"), ("enable.partition.eof", "true")])
     let topic = try TopicHandle(fetcher.client, topics.state)
     try fetcher.client.waitFor(topic, partitions: Int(partitions))
-    if let id = try first(fetcher, topic) { return id }
-    try write(candidate, configuration, topics)
-    guard let id = try first(fetcher, topic) else {
-      throw KafkaError(.unavailable, "the log's id was written to \(topics.state) and is not there")
-    }
-    return id
+    return try first(fetcher, topic)
   }
 
   private static let keyHead = "\n@"

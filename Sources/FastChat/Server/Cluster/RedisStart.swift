@@ -15,14 +15,7 @@ struct RedisStart {
   static func connect(
     _ cluster: ClusterConfiguration, serverID: String, log: String, loop: EventLoop
   ) throws(StartFailure) -> RedisPool {
-    var address: RedisAddress
-    do throws(RedisAddress.Invalid) {
-      address = try RedisAddress(cluster.redis)
-    } catch {
-      throw StartFailure("--redis: \(error.description)")
-    }
-    if let password = cluster.redisPassword { address.password = password }
-    let pool = try connect(address, name: "fastchat-\(serverID)", loop: loop)
+    let pool = try connect(try address(cluster), name: "fastchat-\(serverID)", loop: loop)
     do throws(StartFailure) {
       try RedisStart(pool: pool, loop: loop, end: loop.tick + milliseconds).mark(log)
     } catch {
@@ -30,6 +23,17 @@ struct RedisStart {
       throw error
     }
     return pool
+  }
+
+  /// Where the Redis of a configuration is, with its password.
+  static func address(_ cluster: ClusterConfiguration) throws(StartFailure) -> RedisAddress {
+    do throws(RedisAddress.Invalid) {
+      var address = try RedisAddress(cluster.redis)
+      if let password = cluster.redisPassword { address.password = password }
+      return address
+    } catch {
+      throw StartFailure("--redis: \(error.description)")
+    }
   }
 
   /// Two clusters in one Redis would apply their logs to each other's positions.

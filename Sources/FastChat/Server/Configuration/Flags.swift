@@ -8,25 +8,37 @@ struct Flags: Sendable {
   private(set) var given: [(option: Option, text: String?)] = []
   private(set) var wantsHelp = false
   private(set) var wantsVersion = false
-  /// Whether `--json` was given, which is no option of the server's.
-  private(set) var wantsJSON = false
+  /// Flags of the command itself that were given, in order, with their values.
+  private(set) var own: [(name: String, text: String)] = []
+
+  /// A flag of one command, which is no option of the server's.
+  struct Own: Sendable {
+    let name: String
+    /// What stands for its value in an error; nil for a flag without one.
+    var placeholder: String?
+  }
 
   /// Reads flags with glibc's getopt_long. No abbreviations: one that is clear today may begin two
   /// flags in the next release.
   ///
-  /// - Parameter takesJSON: whether the command has a `--json`.
-  init(_ words: [String], takesJSON: Bool = false) throws(ConfigurationError) {
+  /// - Parameter own: what the command takes beside the options.
+  init(_ words: [String], own: [Own] = []) throws(ConfigurationError) {
     self = try Self.getopt.withLock { _ throws(ConfigurationError) in
-      try Flags(holdingGetopt: words, takesJSON)
+      try Flags(holdingGetopt: words, own)
     }
   }
+
+  /// Whether a flag of the command was given.
+  func has(_ name: String) -> Bool { own.contains { $0.name == name } }
 
   /// getopt_long keeps its place in variables of the process.
   private static let getopt = Mutex(())
 
-  private init(holdingGetopt words: [String], _ takesJSON: Bool) throws(ConfigurationError) {
-    let names = Options.all.map(\.name) + ["help", "version"] + (takesJSON ? ["json"] : [])
-    let needsValue = names.map { name in Options.named(name).map { !$0.isToggle } ?? false }
+  private init(holdingGetopt words: [String], _ takes: [Own]) throws(ConfigurationError) {
+    let names = Options.all.map(\.name) + ["help", "version"] + takes.map(\.name)
+    let needsValue = names.map { name in
+      Options.named(name).map { !$0.isToggle } ?? takes.contains { $0.name == name && $0.placeholder != nil }
+    }
     let arguments = CStrings(["fastchat"] + words)
     let flags = CStrings(names)
 
@@ -49,9 +61,12 @@ struct Flags: Sendable {
         } else {
           wantsHelp = wantsHelp || names[index] == "help"
           wantsVersion = wantsVersion || names[index] == "version"
-          wantsJSON = wantsJSON || names[index] == "json"
+          if takes.contains(where: { $0.name == names[index] }) { own.append((names[index], text ?? "")) }
         }
       case COMMANDLINE_MISSING_VALUE:
+        if let flag = takes.first(where: { "--" + $0.name == word }), let placeholder = flag.placeholder {
+          throw ConfigurationError("\(word) needs a value: \(word) \(placeholder)")
+        }
         guard let option = Options.named(word.dropFirst(2)) else { throw Self.unknown(word, among: names) }
         guard option.isBuilt else {
           given.append((option, nil))

@@ -4,6 +4,8 @@ public enum Invocation: Sendable {
   case serve(Configuration, notes: [String])
   /// Check the machine for what `serve` would be asked; `notes` are findings too.
   case doctor(Configuration, notes: [String], json: Bool)
+  /// Have the view in Redis made again from Kafka, or compare the two.
+  case rebuild(Configuration, RebuildOrder)
   /// Print a text on standard output and end with 0.
   case show(String)
   /// Talk to a server from a terminal; the words behind the command.
@@ -34,7 +36,7 @@ public enum Invocation: Sendable {
       self = .client(Array(words))
       return
     }
-    let flags = try Flags(Array(words), takesJSON: command == "doctor")
+    let flags = try Flags(Array(words), own: Self.ownFlags[command] ?? [])
     if flags.wantsHelp {
       self = .show(Help.text)
     } else if flags.wantsVersion {
@@ -45,14 +47,24 @@ public enum Invocation: Sendable {
     } else if command == "doctor" {
       // Too few descriptors are a finding of its own, with what to do.
       let (configuration, notes) = try Self.configuration(flags, environment, descriptors: .max)
-      self = .doctor(configuration, notes: notes, json: flags.wantsJSON)
+      self = .doctor(configuration, notes: notes, json: flags.has("json"))
+    } else if command == "rebuild" {
+      let order = try RebuildOrder(flags)
+      let (configuration, _) = try Self.configuration(flags, environment, descriptors: .max)
+      guard configuration.cluster != nil else {
+        throw ConfigurationError("\(command) needs --kafka and --redis, as serve got them")
+      }
+      self = .rebuild(configuration, order)
     } else {
       let (configuration, notes) = try Self.configuration(flags, environment, descriptors: descriptors)
       self = .serve(configuration, notes: notes)
     }
   }
 
-  private static let commands = ["serve", "client", "doctor", "options"]
+  private static let commands = ["serve", "client", "doctor", "options", "rebuild"]
+  private static let ownFlags: [String: [Flags.Own]] = [
+    "doctor": [Flags.Own(name: "json")], "rebuild": RebuildOrder.flags,
+  ]
   private static let configOption = "config"
 
   private static func configuration(

@@ -8,10 +8,12 @@ enum Signals {
   /// To be called before the first thread is started, since threads inherit what is blocked. A peer that
   /// went away shall be an error of the write that found out, not the end of the process.
   static func prepare() {
-    signal(SIGPIPE, SIG_IGN)
+    ignoreBrokenPipes()
     var set = ending()
     pthread_sigmask(SIG_BLOCK, &set, nil)
   }
+
+  static func ignoreBrokenPipes() { signal(SIGPIPE, SIG_IGN) }
 
   /// Waits for SIGTERM or SIGINT and returns which one came.
   static func wait() -> Int32 {
