@@ -24,7 +24,10 @@ if ARGV[2] == '' then
 else
   call('UNLINK', prefix .. 'l', prefix .. 'x')
   -- Those above it are in no row of the state topic yet.
-  call('XTRIM', prefix .. 'o', 'MINID', ARGV[2])
+  local outcomes = prefix .. 'o'
+  call('XTRIM', outcomes, 'MINID', ARGV[2])
+  -- Emptied, it would still remember its last id, and take none from before it.
+  if call('XLEN', outcomes) == 0 then call('UNLINK', outcomes) end
   call('HDEL', view, 'id', 'appended')
 end
 return 1

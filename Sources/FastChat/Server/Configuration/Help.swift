@@ -9,9 +9,9 @@ enum Help {
       Usage: fastchat [serve] [flags]   run the server
              fastchat doctor [flags]    check this machine for what serve would be asked with these flags
                                         (--json for scripts; exit 0 fine, 1 change, 3 broken)
-             fastchat rebuild [flags]   have a cluster's view in Redis made again from Kafka (--partition N, once
-                                        more for each; --dry-run compares the two and changes nothing;
-                                        --lose-older where Redis has events that Kafka lost)
+             fastchat rebuild [flags]   have a cluster's view in Redis made again from Kafka; also takes
+                                        --partition N (once more for each), --dry-run (compare the two,
+                                        change nothing), --lose-older (events that Kafka has no more)
              fastchat client ADDRESS    chat from a terminal; see fastchat client --help
              fastchat options           print the page of all options (Markdown)
              fastchat --help, --version

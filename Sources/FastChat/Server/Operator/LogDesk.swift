@@ -103,9 +103,9 @@ final class LogDesk {
     lastReading += 1
     try asking { () throws(KafkaError) in
       let end = try watermarks.stateEnd(partition)
-      try state.read(partition: partition, reading: lastReading, upto: end)
+      try state.read(.state, partition: partition, reading: lastReading, upto: end)
     }
-    defer { state.stop(partition: partition) }
+    defer { state.stop(.state, partition: partition) }
     var quiet = 0
     while true {
       _ = state.drain()
@@ -114,7 +114,7 @@ final class LogDesk {
         switch state.fetched(i) {
         case .row(let row): try each(row)
         case .ended: return
-        case .foreign, .failed, nil: continue
+        case .position, .foreign, .failed, nil: continue
         }
       }
     }
