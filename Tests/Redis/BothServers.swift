@@ -117,9 +117,9 @@ final class BothServers {
     for (field, row) in known where row.epoch == Epoch(texts[2]) { devices[field] = row.device }
     var times: [WallTime] = []
     for (place, session) in sessions.enumerated() {
-      let field = texts[1] + ":" + texts[3 + place * 3]
-      let device = texts[3 + place * 3 + 1]
-      if texts[3 + place * 3 + 2].isEmpty, devices[field] != device { times.append(session.helloAt) }
+      let field = texts[1] + ":" + texts[2] + ":" + texts[4 + place * 3]
+      let device = texts[4 + place * 3 + 1]
+      if texts[4 + place * 3 + 2].isEmpty, devices[field] != device { times.append(session.helloAt) }
       devices[field] = session.isOutdated ? nil : device
     }
     return times.min()

@@ -53,12 +53,12 @@ import Testing
   }
 
   private func register(
-    _ both: BothServers, _ session: UInt64, at server: ServerEpoch, device: String = "phone",
-    helloAt: WallTime? = nil
+    _ both: BothServers, _ session: UInt64, at server: ServerEpoch, earlier: [Epoch] = [],
+    device: String = "phone", helloAt: WallTime? = nil
   ) throws -> SessionRegistered {
     let entry = SessionEntry(
       session: SessionID(raw: session), user: Array("ann".utf8), device: Array(device.utf8), helloAt: helloAt)
-    let command = RedisCommand.registerSessions(server: server, [entry])[0]
+    let command = RedisCommand.registerSessions(server: server, earlier: earlier, [entry])[0]
     return try #require([SessionRegistered](reply: try both.run(command))?.first)
   }
 
@@ -72,6 +72,48 @@ import Testing
       let second = try register(both, 1, at: other)
       #expect(second.helloAt > first.helloAt && !second.isOutdated)
       #expect(second.replaced == [ReplacedSession(server: server, session: SessionID(raw: 1))])
+    }
+  }
+
+  private func servers(_ both: BothServers) throws -> [ServerEpoch] {
+    var lookUp = LookUp()
+    lookUp.users = [Array("ann".utf8)]
+    let replies = try RedisCommand.lookUp(lookUp, partitions: 16).map { try both.run($0) }
+    let found = LookedUp(tag: 1, lookUp, replies: replies, primaries: [try both.run(.readDirectory)])
+    return try #require(found.users.first)
+  }
+
+  /// It stood in a socket when its process was killed. Both number their sessions in the same way.
+  @Test(arguments: [nil, BothServers.clock - 5_000])
+  func aLateRegistrationOfADeadProcessLeavesItsSuccessorsSessionAlone(helloAt: WallTime?) throws {
+    try withBothServers { (both) throws in
+      let dead = ServerEpoch(server: "s1", epoch: 4)
+      let living = try register(both, 1, at: server)
+      _ = try register(both, 1, at: dead, helloAt: helloAt)
+      #expect(try servers(both) == [dead, server])
+      let again = try register(both, 1, at: server, helloAt: living.helloAt)
+      #expect(again.helloAt == living.helloAt && !again.isOutdated)
+      let entry = SessionEntry(session: SessionID(raw: 1), user: Array("ann".utf8), device: [])
+      #expect(try both.run(RedisCommand.removeSessions(server: dead, [entry])[0]) == .integer(1))
+      #expect(try servers(both) == [server])
+      try both.compareStates()
+    }
+  }
+
+  @Test func aProcessThatTookAnotherEpochTakesItsEarlierEntriesOut() throws {
+    try withBothServers { (both) throws in
+      let before = ServerEpoch(server: "s1", epoch: 4)
+      let first = try register(both, 1, at: before)
+      _ = try register(both, 2, at: before, device: "tab")
+      let moved = try register(both, 1, at: server, earlier: [3, 4], helloAt: first.helloAt)
+      #expect(moved.helloAt == first.helloAt && moved.replaced.isEmpty)
+      #expect(try both.real.lines().count == 2)
+      // One that ended before it was registered again.
+      let entry = SessionEntry(session: SessionID(raw: 2), user: Array("ann".utf8), device: [])
+      #expect(
+        try both.run(RedisCommand.removeSessions(server: server, earlier: [3, 4], [entry])[0]) == .integer(1))
+      #expect(try servers(both) == [server])
+      try both.compareStates()
     }
   }
 
@@ -150,6 +192,6 @@ import Testing
     }
     let commands = RedisCommand.registerSessions(
       server: server, [entry(1, "a"), entry(2, "b"), entry(3, "a")])
-    #expect(commands.map(\.count) == [3 + 6, 3 + 3])
+    #expect(commands.map(\.count) == [4 + 6, 4 + 3])
   }
 }

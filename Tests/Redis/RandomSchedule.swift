@@ -254,10 +254,12 @@ struct RandomSchedule {
     case 3: try both.run(.readLeases)
     case 4, 5:
       let entries = (0..<(1 + random.upTo(4))).map { _ in session(withTime: random.chance(40)) }
-      for command in RedisCommand.registerSessions(server: server, entries) { try both.run(command) }
+      let commands = RedisCommand.registerSessions(server: server, earlier: earlier(than: server), entries)
+      for command in commands { try both.run(command) }
     case 6:
       let entries = (0..<(1 + random.upTo(4))).map { _ in session(withTime: false) }
-      for command in RedisCommand.removeSessions(server: server, entries) { try both.run(command) }
+      let commands = RedisCommand.removeSessions(server: server, earlier: earlier(than: server), entries)
+      for command in commands { try both.run(command) }
     case 7: try both.run(.registerRoom(room, server: server, partitions: 2))
     case 8: try both.run(.removeRoom(room, server: server, partitions: 2))
     default:
@@ -267,6 +269,11 @@ struct RandomSchedule {
       for command in RedisCommand.lookUp(lookUp, partitions: 2) { try both.run(command) }
       try both.run(.readDirectory)
     }
+  }
+
+  private mutating func earlier(than server: ServerEpoch) -> [Epoch] {
+    guard random.chance(30) else { return [] }
+    return (UInt64.max - 2...UInt64.max).filter { $0 != server.epoch && random.chance(60) }
   }
 
   private mutating func session(withTime: Bool) -> SessionEntry {

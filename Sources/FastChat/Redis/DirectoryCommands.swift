@@ -107,12 +107,16 @@ extension RedisCommand {
   // MARK: Sessions and rooms
 
   /// One command for each user among the entries; answered by `[SessionRegistered](reply:)`.
-  public static func registerSessions(server: ServerEpoch, _ entries: [SessionEntry]) -> [RedisCommand] {
+  /// - Parameter earlier: epochs that the same process had before: what the sessions have there goes.
+  public static func registerSessions(
+    server: ServerEpoch, earlier: [Epoch] = [], _ entries: [SessionEntry]
+  ) -> [RedisCommand] {
     byUser(entries).map { user, entries in
       var command = RedisCommand(.registerSessions)
       command.add(RedisKeys.sessions(ofUser: user))
       command.add(server.server)
       command.add(server.epoch)
+      command.add(epochs: earlier)
       for entry in entries {
         command.add(entry.session.raw)
         command.add(entry.device)
@@ -122,16 +126,26 @@ extension RedisCommand {
     }
   }
 
-  /// One command for each user among the entries; answered by a number. Entries of other epochs stay.
-  public static func removeSessions(server: ServerEpoch, _ entries: [SessionEntry]) -> [RedisCommand] {
+  /// One command for each user among the entries; answered by a number. Entries of epochs that are not named stay.
+  public static func removeSessions(
+    server: ServerEpoch, earlier: [Epoch] = [], _ entries: [SessionEntry]
+  ) -> [RedisCommand] {
     byUser(entries).map { user, entries in
       var command = RedisCommand(.removeSessions)
       command.add(RedisKeys.sessions(ofUser: user))
       command.add(server.server)
-      command.add(server.epoch)
+      command.add(epochs: earlier + [server.epoch])
       for entry in entries { command.add(entry.session.raw) }
       return command
     }
+  }
+
+  private mutating func add(epochs: [Epoch]) {
+    for (place, epoch) in epochs.enumerated() {
+      if place > 0 { append(CollectionOfOne(UInt8(ascii: " "))) }
+      append(epoch)
+    }
+    end()
   }
 
   /// The entries of each user, users in the order in which they first stand there.

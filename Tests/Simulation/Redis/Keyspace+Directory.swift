@@ -72,14 +72,16 @@ extension Keyspace {
     let (server, epoch) = (texts.string(1), texts.id(2))
     var rows = sessions[user] ?? [:]
     var reply: [RedisReply] = []
-    for place in stride(from: 3, to: texts.count, by: 3) {
+    let earlier = texts.string(3).split(separator: " ")
+    for place in stride(from: 4, to: texts.count, by: 3) {
       let session = texts.string(place)
       let device = texts.string(place + 1)
-      let field = server + ":" + session
+      let field = "\(server):\(epoch):\(session)"
+      for old in earlier { rows["\(server):\(old):\(session)"] = nil }
       let others = rows.filter { $0.key != field && $0.value.device == device }
         .sorted { ($1.value.helloAt, $0.key) < ($0.value.helloAt, $1.key) }
       var hello = texts.optionalNumber(place + 2)
-      if hello == nil, let own = rows[field], own.epoch == epoch, own.device == device { hello = own.helloAt }
+      if hello == nil, let own = rows[field], own.device == device { hello = own.helloAt }
       let time = hello ?? max(now, (others.first?.value.helloAt ?? 0) + 1)
       let newer = others.count { $0.value.helloAt >= time }
       let isOutdated = newer >= Self.deviceSessions
@@ -88,7 +90,7 @@ extension Keyspace {
         rows[field] = nil
       } else {
         for (name, row) in others[newer...] {
-          let number = String(name.drop { $0 != ":" }.dropFirst())
+          let number = String(name.split(separator: ":").last!)
           older.append(.array([.text(row.server), .text(row.epoch), .text(number)]))
         }
         for (name, _) in others.dropFirst(max(Self.deviceSessions - 1, newer)) { rows[name] = nil }
@@ -104,14 +106,13 @@ extension Keyspace {
   /// `remove-sessions.lua`
   mutating func removeSessions(_ texts: CommandTexts) -> RedisReply {
     let user = Self.user(texts, key: 0)
-    let (server, epoch) = (texts.string(1), texts.id(2))
+    let server = texts.string(1)
     var rows = sessions[user] ?? [:]
     var removed: Int64 = 0
-    for place in 3..<max(3, texts.count) {
-      let field = server + ":" + texts.string(place)
-      guard let row = rows[field], row.epoch == epoch else { continue }
-      rows[field] = nil
-      removed += 1
+    for epoch in texts.string(2).split(separator: " ") {
+      for place in 3..<max(3, texts.count) {
+        if rows.removeValue(forKey: "\(server):\(epoch):\(texts.string(place))") != nil { removed += 1 }
+      }
     }
     sessions[user] = rows.isEmpty ? nil : rows
     return .integer(removed)

@@ -5,7 +5,7 @@ public import Chat
 public struct Keyspace: Sendable {
   /// The views, each of one slot: a partition's can be set back alone.
   public var partitions: [Int32: PartitionSpace] = [:]
-  /// `fc:{u:<user>}:d` by user, then by `<server>:<session>`.
+  /// `fc:{u:<user>}:d` by user, then by `<server>:<epoch>:<session>`.
   public var sessions: [String: [String: SessionRow]] = [:]
   /// `fc:{srv}:<server>`
   public var leases: [String: Lease] = [:]

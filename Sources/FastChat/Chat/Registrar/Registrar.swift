@@ -61,6 +61,8 @@ public final class Registrar {
   static let removalsWaiting = 100_000
   /// Epochs of this process that are remembered.
   static let epochsRemembered = 64
+  /// Of these, in how many before this one entries are looked for. Each pass takes them out of all before it.
+  static let epochsTakenOut = 8
 
   enum Phase {
     /// Before `start`.
@@ -83,6 +85,8 @@ public final class Registrar {
   public internal(set) var actions: [RegistrarAction] = []
   /// The epoch of this server now. Known before `start`: the edges begin with it.
   public internal(set) var epoch: Epoch = 0
+  /// Epochs that this process had before, in which its sessions may have entries that are to be taken out.
+  public var earlierEpochs: [Epoch] { epochs.dropLast().suffix(Self.epochsTakenOut) }
   /// The lease holds at least until then.
   public internal(set) var leaseHeldUntil: Tick = .min
   /// Nothing is in doubt: lease, inbox and all entries stand.
@@ -152,7 +156,8 @@ public final class Registrar {
   var removing = Lane()
   /// A registering request that was given up may take effect until then.
   var strayUntil: Tick = .min
-  /// A new epoch's entries are not written before: a late request of the old one would overwrite them.
+  /// A new epoch's entries are not written before: a late request of the old one would leave sessions' entries
+  /// beside them, and would overwrite those of rooms.
   var registerNotBefore: Tick = .min
 
   public init(_ configuration: Configuration) {

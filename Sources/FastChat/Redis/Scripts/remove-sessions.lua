@@ -1,15 +1,13 @@
 #!lua flags=allow-oom
--- Removes sessions of one user, where they are this server's and epoch's.
+-- Removes sessions of one user, which this server registered in this epoch or in an earlier one of its process.
 --
--- KEYS[1]  fc:{u:<user>}:d: <server>:<session> -> server:epoch:device:time of hello
--- ARGV     server, epoch, sessions
--- Reply    how many were removed
+-- KEYS[1]  fc:{u:<user>}:d: <server>:<epoch>:<session> -> server:epoch:device:time of hello
+-- ARGV     server, these epochs with a space between two, sessions
+-- Reply    how many entries were removed
 local removed = 0
-for i = 3, #ARGV do
-  local field = ARGV[1] .. ':' .. ARGV[i]
-  local row = redis.call('HGET', KEYS[1], field)
-  if row and string.match(row, '^[^:]*:(%d+):') == ARGV[2] then
-    removed = removed + redis.call('HDEL', KEYS[1], field)
+for epoch in string.gmatch(ARGV[2], '%d+') do
+  for i = 3, #ARGV do
+    removed = removed + redis.call('HDEL', KEYS[1], ARGV[1] .. ':' .. epoch .. ':' .. ARGV[i])
   end
 end
 return removed

@@ -112,7 +112,8 @@ final class RegistrarHost {
     case .registerSessions(let tag, let epoch, let entries):
       registerSessions(tag, ServerEpoch(server: server, epoch: epoch), entries)
     case .removeSessions(let tag, let epoch, let entries):
-      all(RedisCommand.removeSessions(server: ServerEpoch(server: server, epoch: epoch), entries)) {
+      let owner = ServerEpoch(server: server, epoch: epoch)
+      all(RedisCommand.removeSessions(server: owner, earlier: machine.earlierEpochs, entries)) {
         [unowned self] replies in input { $0.done(tag, replies != nil) }
       }
     case .registerRooms(let tag, let epoch, let rooms):
@@ -167,7 +168,8 @@ final class RegistrarHost {
 
   private func registerSessions(_ tag: UInt64, _ server: ServerEpoch, _ entries: [SessionEntry]) {
     let began = Clock.nanoseconds()
-    all(RedisCommand.registerSessions(server: server, entries)) { [unowned self] replies in
+    all(RedisCommand.registerSessions(server: server, earlier: machine.earlierEpochs, entries)) {
+      [unowned self] replies in
       router.metrics.record(.registration, nanoseconds: Clock.nanoseconds() - began)
       var registered: [SessionRegistered]? = replies == nil ? nil : []
       for reply in replies ?? [] {

@@ -193,7 +193,8 @@ final class RouterHost {
     case .registerSessions(let tag, let epoch, let entries):
       registerSessions(tag, ServerEpoch(server: process.name, epoch: epoch), entries)
     case .removeSessions(let tag, let epoch, let entries):
-      all(RedisCommand.removeSessions(server: ServerEpoch(server: process.name, epoch: epoch), entries)) {
+      let owner = ServerEpoch(server: process.name, epoch: epoch)
+      all(RedisCommand.removeSessions(server: owner, earlier: registrar.earlierEpochs, entries)) {
         [unowned self] replies in
         registrar.done(tag, replies != nil)
         performRegistrar()
@@ -266,7 +267,8 @@ final class RouterHost {
   }
 
   private func registerSessions(_ tag: UInt64, _ server: ServerEpoch, _ entries: [SessionEntry]) {
-    all(RedisCommand.registerSessions(server: server, entries)) { [unowned self] replies in
+    all(RedisCommand.registerSessions(server: server, earlier: registrar.earlierEpochs, entries)) {
+      [unowned self] replies in
       var registered: [SessionRegistered]? = []
       for reply in replies ?? [] {
         guard let some = [SessionRegistered](reply: reply) else {
