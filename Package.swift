@@ -153,7 +153,8 @@ let package = Package(
     ),
     .testTarget(name: "HouseTests", path: "Tests/House", swiftSettings: strict),
     .testTarget(
-      name: "ClusterTests", dependencies: ["Support"], path: "Tests/Cluster", swiftSettings: strict),
+      name: "ClusterTests", dependencies: ["Chat", "Kafka", "Support"], path: "Tests/Cluster",
+      swiftSettings: strict),
     .testTarget(
       name: "IntegrationTests", dependencies: ["Support", "JSON"], path: "Tests/Integration",
       exclude: ["Browser/ledger.js"],

@@ -1,4 +1,6 @@
+import Chat
 import Glibc
+import Kafka
 import Support
 import Testing
 
@@ -77,6 +79,46 @@ extension ClusterTests {
         #expect(try read(carol, room) == 0)
         #expect(try sum("fastchat_reads_restored_total", cluster) >= 4)
         #expect(try sum("fastchat_reads_dropped_total", cluster) == 0)
+      }
+    }
+
+    /// Many are read a few at a time, and all of them; the highest of a key counts, wherever it stands.
+    @Test func manyPositionsAreReadToTheEnd() throws {
+      try withInstances { cluster in
+        let server = try cluster.start("s1")
+        let alice = try ChatTestClient.attached(port: server.port, user: "alice", device: "phone")
+        let bob = try ChatTestClient.attached(port: server.port, user: "bob", device: "phone")
+        let chat = "dm:alice:bob"
+        let first = try alice.say(to: "user:bob")
+        let second = try alice.say(to: "user:bob")
+        try bob.takeMessage(of: second)
+
+        func position(_ user: String, _ seq: Int?) -> ReadMark {
+          ReadMark(
+            chat: Array(chat.utf8), user: Array(user.utf8), seq: Int64(seq!), origin: SessionID(raw: 0))
+        }
+        var positions = [position("bob", second.seq)]
+        positions += (0..<5_000).map { position("stranger\($0)", second.seq) }
+        positions += [position("bob", first.seq), position("alice", first.seq)]
+        let producer = try InboxProducer(
+          KafkaConfiguration(brokers: cluster.broker.addresses), topics: TopicNames(prefix: cluster.prefix))
+        let partition = Array(chat.utf8).withUnsafeBytes { Partition.of($0, count: 4) }
+        for position in positions { producer.reads.send(position, partition: partition) }
+        try wait("the brokers") {
+          producer.drain()
+          return producer.reads.pendingCount == 0
+        }
+        #expect(producer.reads.writtenCount == positions.count)
+
+        try cluster.flush()
+        try bob.takeMessage(of: alice.say(to: "user:bob"))
+        try wait("the last position") { try read(alice, chat) == first.seq }
+        #expect(try read(bob, chat) == second.seq)
+        try wait("the figure") { try sum("fastchat_reads_restored_total", cluster) == 2 }
+        #expect(try !cluster.run("--scan", "--pattern", "fc:*:r:*").contains("stranger"))
+        try wait("the mark's end") {
+          try cluster.run("HEXISTS", "fc:{p\(partition)}:view", "reads") == "0\n"
+        }
       }
     }
 
