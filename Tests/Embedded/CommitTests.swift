@@ -1,5 +1,6 @@
 import Chat
 import Embedded
+import Support
 import Testing
 
 @Suite struct CommitTests {
@@ -34,7 +35,7 @@ import Testing
 
   @Test func seqsRiseAndPrevNamesTheOneBeforeAcrossBatches() throws {
     let bench = try StoreBench()
-    var random = SeededGenerator(11)
+    var random = SeededGenerator(seed: 11)
     var heads: [String: Seq] = [:]
     var last = bench.store.applied
     for batch in 0..<40 {

@@ -1,11 +1,12 @@
 import Chat
 import Embedded
+import Support
 import Testing
 
 @Suite struct ReaderTests {
   /// Pages of a chat between others, in both directions, from every kind of place, held against a list.
   @Test(arguments: [1, 2, 3] as [UInt64]) func pagesAgreeWithAModel(seed: UInt64) throws {
-    var random = SeededGenerator(seed)
+    var random = SeededGenerator(seed: seed)
     let bench = try StoreBench()
     var all: [String: [Seq]] = [:]
     for batch in 0..<30 {

@@ -25,7 +25,7 @@ struct RandomSchedule {
   private static let users = ["u0", "u1", "u2", "u3", "U4", "u-4", "u.4", "A-long.name_of@somebody"]
 
   init(seed: UInt64, _ both: BothServers) {
-    random = SeededGenerator(seed)
+    random = SeededGenerator(seed: seed)
     self.both = both
   }
 

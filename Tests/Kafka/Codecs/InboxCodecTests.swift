@@ -1,6 +1,7 @@
 import Chat
 import JSON
 import Kafka
+import Support
 import Testing
 
 /// What one server sends another comes out as it went in, and no bytes trap.

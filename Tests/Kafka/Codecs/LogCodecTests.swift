@@ -1,6 +1,7 @@
 import Chat
 import JSON
 import Kafka
+import Support
 import Testing
 
 /// Records of the log come out as they went in, and what is not one is told.

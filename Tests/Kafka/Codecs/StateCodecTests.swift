@@ -1,6 +1,7 @@
 import Chat
 import JSON
 import Kafka
+import Support
 import Testing
 
 /// Rows of the state topic come out as they went in.

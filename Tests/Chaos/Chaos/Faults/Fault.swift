@@ -1,3 +1,5 @@
+import Support
+
 /// What can be done to a running system, by the names that `--faults` takes.
 public enum FaultKind: String, CaseIterable, Sendable {
   /// kill -9 of an instance, started again soon.
