@@ -1,4 +1,5 @@
 import Chat
+import Glibc
 import Support
 import Testing
 
@@ -81,6 +82,35 @@ extension BrokerTests {
       let again = try join(cluster, "s1")
       #expect(try wait("its share", again, second) { partitions($0[0]) != nil }[0] == shares[0])
       #expect(second.events.isEmpty)
+    }
+
+    /// Otherwise each server that joins would make the others' transactions fail.
+    @Test func aTransactionUnderWayIsWaitedForBeforePartitionsAreDividedAnew() throws {
+      let cluster = try Cluster(partitions: 2)
+      let first = try join(cluster, "s1")
+      try wait("all partitions", first) { partitions($0[0]) == [0, 1] }
+      let store = try store(cluster, "s1")
+      let member = first.metadata()
+      first.isHeld = true
+      let second = try join(cluster, "s2")
+      try wait("that they are asked back", first, second) { $0[0] == .revoked }
+      // Time in which the group would divide them if it did not wait.
+      for _ in 0..<20 {
+        first.drain()
+        second.drain()
+        usleep(50_000)
+      }
+      #expect(second.events.isEmpty)
+      try store.commit([StateCommit(partition: 1, upto: Cluster.base + 4, rows: [row(1)])], as: member)
+      first.isHeld = false
+      try wait("two shares", first, second) {
+        partitions($0[0])?.count == 1 && partitions($0[1])?.count == 1
+      }
+      let late = #expect(throws: KafkaError.self) {
+        try store.commit([StateCommit(partition: 1, upto: Cluster.base + 5, rows: [])], as: member)
+      }
+      #expect(late?.cause == "ILLEGAL_GENERATION")
+      #expect(try second.committed([1]) == [Cluster.base + 4])
     }
 
     @Test func aStandInFencesTheOneItStandsInFor() throws {

@@ -29,6 +29,14 @@ public final class RouterGroup {
   private let logTopic: String
   private let base: Seq
   private var isOver = false
+  /// The group asked for the partitions back, and was not answered yet.
+  private var owesAnswer = false
+
+  /// The group waits with dividing its partitions anew as long as this is set: a transaction under way names
+  /// this membership as it is, and would fail under the next one. Moments only, since everybody waits.
+  public var isHeld = false {
+    didSet { if !isHeld { answerRevocation() } }
+  }
 
   /// What happened since `eventsTaken`, in order.
   public private(set) var events: [GroupEvent] = []
@@ -84,8 +92,9 @@ public final class RouterGroup {
     guard rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS,
       let list = rd_kafka_event_topic_partition_list(event)
     else {
-      rd_kafka_assign(client.handle, nil)
       if !isOver { events.append(.revoked) }
+      owesAnswer = true
+      if !isHeld { answerRevocation() }
       return
     }
     let partitions = (0..<Int(list.pointee.cnt)).map { list.pointee.elems[$0].partition }
@@ -93,6 +102,12 @@ public final class RouterGroup {
     let nothing = PartitionList(logTopic, [] as [Int32])
     rd_kafka_assign(client.handle, nothing.list)
     events.append(.assigned(partitions.sorted()))
+  }
+
+  private func answerRevocation() {
+    guard owesAnswer else { return }
+    owesAnswer = false
+    rd_kafka_assign(client.handle, nil)
   }
 
   private func end(_ cause: rd_kafka_resp_err_t) {

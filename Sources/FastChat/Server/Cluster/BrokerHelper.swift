@@ -141,6 +141,11 @@ final class BrokerDesk: @unchecked Sendable {
       return .done
     } catch {
       stores[instance] = nil
+      if error.cause == Self.divided {
+        // The group went on without an answer of ours: no more than a second try.
+        Log.info("positions are committed again: partitions were divided anew", ["instance": instance])
+        return .failed
+      }
       let isReplaced = error.cause == Self.replaced || isStandIn && error.code == .fenced
       if isReplaced { return .fenced }
       Log.warning(
@@ -151,4 +156,5 @@ final class BrokerDesk: @unchecked Sendable {
   }
 
   private static let replaced = "FENCED_INSTANCE_ID"
+  private static let divided = "ILLEGAL_GENERATION"
 }

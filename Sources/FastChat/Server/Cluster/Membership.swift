@@ -7,6 +7,9 @@ import Kafka
 final class Membership {
   /// Milliseconds until a place that could not be taken is tried again.
   private static let retryMilliseconds: Tick = 1_000
+  /// Milliseconds that commits wait at most for the group to have divided its partitions anew: between the old
+  /// membership and the new one both are refused.
+  private static let divisionMilliseconds: Tick = 10_000
 
   let instance: String
   private unowned let router: Router
@@ -17,6 +20,8 @@ final class Membership {
   private var isOpening = false
   private var isOver = false
   private var retryAt: Tick = 0
+  /// The group divides its partitions anew; commits wait until then.
+  private var dividesUntil: Tick = .min
   private var waiting: [Commit] = []
   private var isCommitting = false
 
@@ -87,8 +92,9 @@ final class Membership {
       switch event {
       case .assigned(let partitions):
         assignment = group.metadata()
+        dividesUntil = .min
         router.group.assign(partitions, to: self)
-      case .revoked: break
+      case .revoked: dividesUntil = router.tick + Self.divisionMilliseconds
       case .fenced: router.group.lost(self, isFenced: true)
       case .failed(let error):
         Log.warning("the group of routers failed", ["reason": error.description])
@@ -104,6 +110,7 @@ final class Membership {
     waiting = []
     router.broker(.closeState(instance: instance)) { _ in }
     guard let group else { return }
+    group.isHeld = false
     router.loop.unwatch(descriptor: group.descriptor)
     let reference = GroupReference(group: group)
     self.group = nil
@@ -119,16 +126,18 @@ final class Membership {
 
   /// What came up meanwhile is the next transaction.
   func flush() {
-    guard !isCommitting, !waiting.isEmpty, let assignment else { return }
+    guard !isCommitting, !waiting.isEmpty, let assignment, router.tick >= dividesUntil else { return }
     let commits = waiting.filter { !$0.owner.isOver }
     waiting = []
     guard !commits.isEmpty else { return }
     isCommitting = true
+    group?.isHeld = true
     let began = Clock.nanoseconds()
     let isStandIn = instance != router.serverID
     router.broker(.commit(instance: instance, isStandIn: isStandIn, commits.map(\.content), assignment)) {
       [self] answer in
       isCommitting = false
+      group?.isHeld = false
       router.metrics.record(.commit, nanoseconds: Clock.nanoseconds() - began)
       var isDone = false
       if case .done = answer { isDone = true }
