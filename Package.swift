@@ -113,7 +113,8 @@ let package = Package(
     .testTarget(
       name: "ServerTests",
       dependencies: [
-        "CAllocations", "Chat", "Embedded", "EventLoop", "JSON", "Redis", "Server", "Support", "WebSocket",
+        "CAllocations", "Chat", "Embedded", "EventLoop", "JSON", "Kafka", "Redis", "Server", "Support",
+        "WebSocket",
       ],
       path: "Tests/Server", swiftSettings: strict),
     .testTarget(

@@ -63,6 +63,27 @@ public final class Topics {
     return findings
   }
 
+  /// What is other than planned of a topic, which is not touched; nil where it is not there.
+  public func look(at plan: TopicPlan) throws(KafkaError) -> [TopicFinding]? {
+    guard let found = try client.describeTopics().topics.first(where: { $0.name == plan.name }) else {
+      return nil
+    }
+    var findings = try check(plan)
+    if found.partitions != plan.partitions {
+      findings.append(
+        TopicFinding(
+          topic: plan.name, setting: "partitions", wanted: "\(plan.partitions)", found: "\(found.partitions)",
+          isVital: true))
+    }
+    if found.leaderless > 0 {
+      findings.append(
+        TopicFinding(
+          topic: plan.name, setting: "partitions without a leader", wanted: "0", found: "\(found.leaderless)",
+          isVital: true))
+    }
+    return findings
+  }
+
   /// - Returns: false where it was there already.
   private func create(_ plan: TopicPlan) throws(KafkaError) -> Bool {
     let copies = TopicPlan.copies(brokers: try brokers(), wanted: replication)

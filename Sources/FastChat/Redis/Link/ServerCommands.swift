@@ -7,6 +7,9 @@ extension RedisCommand {
     return command
   }
 
+  /// What its clock says; answered by `RedisReply.clock`.
+  public static var time: RedisCommand { RedisCommand(plain: "TIME", isAboutServer: true) }
+
   /// Which primary has which slots; answered by `ClusterMap(reply:asked:)`.
   public static var readSlots: RedisCommand {
     var command = RedisCommand(plain: "CLUSTER", isAboutServer: true)
@@ -46,6 +49,15 @@ extension RedisCommand {
 
   /// The next command is answered although its slot is only on its way here.
   static var asking: RedisCommand { RedisCommand(plain: "ASKING", isAboutServer: true) }
+}
+
+extension RedisReply {
+  /// The answer to `time`, in milliseconds since 1970; nil where it is none.
+  public var clock: Int64? {
+    guard let parts = elements, parts.count == 2, let seconds = parts[0].number, let micros = parts[1].number
+    else { return nil }
+    return seconds * 1_000 + micros / 1_000
+  }
 }
 
 extension RedisHost {

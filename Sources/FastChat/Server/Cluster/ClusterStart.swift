@@ -19,9 +19,7 @@ struct ClusterStart {
 
   init(_ cluster: ClusterConfiguration, serverID: String, limits: Limits) throws(StartFailure) {
     do throws(KafkaError) {
-      let settings = cluster.kafkaSettings.map { ($0.name, $0.value) }
-      configuration = try KafkaConfiguration(
-        brokers: cluster.brokers, settings: Dictionary(settings) { $1 }, clientID: "fastchat-\(serverID)")
+      configuration = try Self.configuration(cluster, clientID: "fastchat-\(serverID)")
       names = TopicNames(prefix: cluster.topicPrefix)
       topics = try Topics(configuration, names: names, replication: Int(cluster.replication))
       _ = try topics.brokers(milliseconds: Self.firstWordMilliseconds)
@@ -33,13 +31,7 @@ struct ClusterStart {
           "the log has another number of partitions than --partitions; it stays as it was made",
           ["partitions": "\(partitions)"])
       }
-      let plans: [TopicPlan] = [
-        .log(
-          names, generation: generation, partitions: partitions,
-          retentionMilliseconds: limits.windowMilliseconds + Self.spareMilliseconds),
-        .state(names, partitions: partitions), .reads(names, partitions: partitions),
-      ]
-      for plan in plans {
+      for plan in Self.plans(names, generation: generation, partitions: partitions, limits) {
         for finding in try topics.ensure(plan) {
           Log.warning("a topic is not as planned", ["what": "\(finding)"])
         }
@@ -51,6 +43,26 @@ struct ClusterStart {
     } catch {
       throw StartFailure(error.description)
     }
+  }
+
+  static func configuration(
+    _ cluster: ClusterConfiguration, clientID: String
+  ) throws(KafkaError) -> KafkaConfiguration {
+    let settings = cluster.kafkaSettings.map { ($0.name, $0.value) }
+    return try KafkaConfiguration(
+      brokers: cluster.brokers, settings: Dictionary(settings) { $1 }, clientID: clientID)
+  }
+
+  /// The topics that all servers share.
+  static func plans(
+    _ names: TopicNames, generation: Int64, partitions: Int32, _ limits: Limits
+  ) -> [TopicPlan] {
+    [
+      .log(
+        names, generation: generation, partitions: partitions,
+        retentionMilliseconds: limits.windowMilliseconds + spareMilliseconds),
+      .state(names, partitions: partitions), .reads(names, partitions: partitions),
+    ]
   }
 
   /// As an embedded store's: 128 random bits in hexadecimal.

@@ -71,6 +71,41 @@ struct RedisStart {
     return pool
   }
 
+  /// What all primaries say of themselves, for `fastchat doctor`.
+  /// - Throws: one line that says why they could not be asked.
+  static func look(
+    _ address: RedisAddress, loop: EventLoop
+  ) throws(StartFailure) -> [RedisFacts.Primary] {
+    let pool = try starting { () throws(LoopError) in
+      try RedisPool(address, name: "fastchat-doctor", loop: loop)
+    }
+    defer { pool.close() }
+    let start = RedisStart(pool: pool, loop: loop, end: loop.tick + milliseconds)
+    try start.turn { pool.isReady }
+    var found: [RedisFacts.Primary] = []
+    for primary in 0..<pool.primaries { found.append(try start.look(at: primary)) }
+    return found
+  }
+
+  private func look(at primary: Int) throws(StartFailure) -> RedisFacts.Primary {
+    var replies: [RedisReply?] = []
+    let sections: [StaticString] = ["server", "memory", "persistence", "replication"]
+    for section in sections { pool.send(.info(section), primary: primary) { replies.append($0) } }
+    try turn { replies.count == sections.count }
+    let asked = Clock.wall()
+    pool.send(.time, primary: primary) { replies.append($0) }
+    try turn { replies.count > sections.count }
+    let answered = Clock.wall()
+    let info = replies.map { $0.flatMap { RedisInfo(reply: $0) } }
+    guard
+      var facts = RedisFacts.Primary(
+        host: pool.host(ofPrimary: primary), server: info[0], memory: info[1], persistence: info[2],
+        replication: info[3])
+    else { throw failure() }
+    facts.compare(replies[4], asked: asked...max(asked, answered))
+    return facts
+  }
+
   private func check(_ primary: Int) throws(StartFailure) {
     var replies: [RedisReply?] = []
     pool.send(.info("memory"), primary: primary) { replies.append($0) }

@@ -2,15 +2,30 @@ import Glibc
 
 /// One run of `fastchat doctor`: looks at the machine, checks it against the flags, tells.
 public enum DoctorProgram {
-  /// Each check looks at the same facts and says one thing, in this order.
-  static let checks: [@Sendable (Facts, Plan) -> Finding] = [
+  typealias Check = @Sendable (Facts, Plan) -> Finding
+
+  /// Each check looks at the same facts and says one thing, in this order. A server of a cluster keeps nothing
+  /// on its own disk: what it keeps things with is looked at in its place.
+  static func checks(inCluster: Bool) -> [Check] {
+    before + (inCluster ? ofCluster : ofStore) + behind
+  }
+
+  private static let before: [Check] = [
     variables,
     KernelChecks.kernel, KernelChecks.ring, KernelChecks.backend, KernelChecks.lockable,
     ProcessorChecks.shards, ProcessorChecks.governor,
     DescriptorChecks.process, DescriptorChecks.machine,
     MemoryChecks.memory, MemoryChecks.swap, MemoryChecks.hugePages,
     PortChecks.listen, PortChecks.admin, PortChecks.range,
+  ]
+  private static let ofStore: [Check] = [
     StorageChecks.directory, StorageChecks.fileSystem, StorageChecks.space, StorageChecks.sync,
+  ]
+  private static let ofCluster: [Check] = [
+    ClusterChecks.brokers, ClusterChecks.topics, ClusterChecks.redis, ClusterChecks.eviction,
+    ClusterChecks.persistence, ClusterChecks.replicas, ClusterChecks.clock,
+  ]
+  private static let behind: [Check] = [
     ClockChecks.synchronised, ClockChecks.source,
     NetworkChecks.backlog, NetworkChecks.synBacklog, NetworkChecks.tracking, NetworkChecks.congestion,
     NetworkChecks.memory, NetworkChecks.buffers,
@@ -22,6 +37,8 @@ public enum DoctorProgram {
   ///
   /// - Parameter notes: what was odd about the environment's variables.
   public static func run(_ configuration: Configuration, notes: [String], json: Bool) -> Int32 {
+    // What connections have to say on their way is in the findings.
+    Log.level = .error
     var facts = Facts.gather(configuration)
     facts.notes = notes
     let report = examine(facts, configuration)
@@ -31,7 +48,7 @@ public enum DoctorProgram {
 
   static func examine(_ facts: Facts, _ configuration: Configuration) -> DoctorReport {
     let plan = Plan(configuration, facts)
-    return DoctorReport(findings: checks.map { $0(facts, plan) })
+    return DoctorReport(findings: checks(inCluster: configuration.cluster != nil).map { $0(facts, plan) })
   }
 
   /// Variables that look like options and are none.

@@ -18,7 +18,12 @@ extension Facts {
     facts.pageBytes = max(sysconf(Int32(_SC_PAGESIZE)), 1)
     facts.groups = controlGroups()
     (facts.listen.outcome, facts.admin.outcome) = tryPorts(configuration)
-    facts.data = DataFacts.gather(configuration.dataDirectory)
+    if let cluster = configuration.cluster {
+      facts.kafka = KafkaFacts.gather(cluster, configuration.limits)
+      facts.redis = RedisFacts.gather(cluster)
+    } else {
+      facts.data = DataFacts.gather(configuration.dataDirectory)
+    }
     let synchronised = linuxio_clock_synchronised()
     facts.clockIsSynchronised = synchronised < 0 ? nil : synchronised == 1
     return facts

@@ -20,6 +20,9 @@ struct Facts: Sendable {
   var listen = PortFact(flag: "listen", outcome: .free)
   var admin = PortFact(flag: "admin", outcome: .free)
   var data = DataFacts()
+  /// Of a server in a cluster; nil otherwise.
+  var kafka: KafkaFacts?
+  var redis: RedisFacts?
   /// Whether the kernel knows that its clock is kept right (adjtimex(2)); nil: it does not say.
   var clockIsSynchronised: Bool?
   /// What was odd about the environment's variables.
