@@ -1,6 +1,6 @@
-import Kafka
 import Testing
 
+@testable import Kafka
 @testable import Server
 
 /// What `fastchat doctor` says of a cluster's brokers and Redis.
@@ -30,7 +30,7 @@ import Testing
   }
 
   private func finding(_ check: String, _ spoil: (inout Facts) -> Void) throws -> Finding {
-    try #require(findings(spoil)[check])
+    try #require(findings(Self.configuration, spoil)[check])
   }
 
   @Test func aClusterIsAskedForInThePlaceOfTheDisk() {
