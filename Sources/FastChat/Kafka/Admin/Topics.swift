@@ -75,10 +75,11 @@ public final class Topics {
           topic: plan.name, setting: "partitions", wanted: "\(plan.partitions)", found: "\(found.partitions)",
           isVital: true))
     }
-    if found.leaderless > 0 {
+    if !found.leaderless.isEmpty {
       findings.append(
         TopicFinding(
-          topic: plan.name, setting: "partitions without a leader", wanted: "0", found: "\(found.leaderless)",
+          topic: plan.name, setting: "partitions without a leader", wanted: "0",
+          found: "\(found.leaderless.count)",
           isVital: true))
     }
     return findings
@@ -128,6 +129,12 @@ public final class Topics {
   /// All inboxes that there are.
   public func inboxes() throws(KafkaError) -> [ServerEpoch] {
     try client.describeTopics().topics.compactMap { names.inboxOwner(of: $0.name) }
+  }
+
+  /// The partitions of a topic that no broker leads at the moment.
+  public func leaderless(_ name: String, milliseconds: Int32) throws(KafkaError) -> Set<Int32> {
+    let found = try client.describeTopics(milliseconds: milliseconds).topics.first { $0.name == name }
+    return Set(found?.leaderless ?? [])
   }
 
   // MARK: Settings

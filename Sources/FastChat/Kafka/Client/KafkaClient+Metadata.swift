@@ -8,7 +8,7 @@ struct TopicDescription {
   /// Copies of each partition.
   var replicas: Int
   /// Partitions that no broker leads at the moment.
-  var leaderless: Int
+  var leaderless: [Int32]
 }
 
 extension KafkaClient {
@@ -33,15 +33,17 @@ extension KafkaClient {
         TopicDescription(
           name: String(cString: topic.topic), partitions: partitions.count,
           replicas: partitions.map { Int($0.replica_cnt) }.min() ?? 0,
-          leaderless: partitions.count { $0.leader < 0 }))
+          leaderless: partitions.filter { $0.leader < 0 }.map(\.id)))
     }
     return (topics, Int(metadata.pointee.broker_cnt))
   }
 
   /// Waits until the topic is known with all its partitions led, so that reading and writing begin at once.
+  /// - Parameter led: false: partitions that nobody leads are not waited for.
   /// - Throws: `noTopic`, `wrongTopic` where it has another number of partitions, `unreachable`.
   func waitFor(
-    _ topic: TopicHandle, partitions: Int, milliseconds: Int32 = KafkaConfiguration.waitMilliseconds
+    _ topic: TopicHandle, partitions: Int, led: Bool = true,
+    milliseconds: Int32 = KafkaConfiguration.waitMilliseconds
   ) throws(KafkaError) {
     let begun = Clock.milliseconds()
     let deadline = begun + Int64(milliseconds)
@@ -52,7 +54,7 @@ extension KafkaClient {
         throw KafkaError(
           .wrongTopic, "the Kafka topic \(topic.name) has \(found.partitions) partitions, not \(partitions)")
       }
-      if let found, found.partitions == partitions, found.leaderless == 0 { return }
+      if let found, found.partitions == partitions, found.leaderless.isEmpty || !led { return }
       let now = Clock.milliseconds()
       guard now < deadline, found != nil || now < begun + Self.absentMilliseconds else {
         throw KafkaError(

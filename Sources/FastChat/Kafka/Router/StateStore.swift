@@ -26,6 +26,13 @@ public final class StateStore {
   public static let transactionMilliseconds = 10_000
   /// Milliseconds before a step that failed at once is tried again.
   private static let repeatMilliseconds: UInt32 = 20
+  /// Names under which one instance writes, tried in turn. A transaction with rows for a partition whose leader
+  /// died does not end before it has another one, whatever became of its producer, and keeps its name so long.
+  /// What it did to positions has ended even so.
+  static let namesMax = 3
+  /// Milliseconds that a name is waited for, where there is another one: otherwise its last transaction ends
+  /// within some tens.
+  private static let nameMilliseconds: Int32 = 3_000
 
   private let client: KafkaClient
   private let topic: TopicHandle
@@ -43,18 +50,34 @@ public final class StateStore {
   ) throws(KafkaError) {
     logTopic = topics.log(generation: generation)
     base = SeqSpace.base(generation: generation)
-    client = try KafkaClient(
-      RD_KAFKA_PRODUCER, configuration, defaults: [("linger.ms", "5")],
-      own: [
-        ("transactional.id", "\(topics.routerGroup).\(instance)"),
-        ("transaction.timeout.ms", "\(Self.transactionMilliseconds)"),
-      ])
-    topic = try TopicHandle(client, topics.state)
-    try client.waitFor(topic, partitions: Int(partitions))
-    try repeating("beginning to write state") {
-      rd_kafka_init_transactions($0, KafkaConfiguration.waitMilliseconds)
+    let id = "\(topics.routerGroup).\(instance)"
+    var place = 1
+    while true {
+      let client = try KafkaClient(
+        RD_KAFKA_PRODUCER, configuration, defaults: [("linger.ms", "5")],
+        own: [
+          ("transactional.id", place == 1 ? id : "\(id)#\(place)"),
+          ("transaction.timeout.ms", "\(Self.transactionMilliseconds)"),
+        ])
+      let topic = try TopicHandle(client, topics.state)
+      try client.waitFor(topic, partitions: Int(partitions), led: false)
+      let wait = place < Self.namesMax ? Self.nameMilliseconds : KafkaConfiguration.waitMilliseconds
+      do throws(KafkaError) {
+        try Self.repeating("beginning to write state", client, milliseconds: wait) {
+          rd_kafka_init_transactions($0, wait)
+        }
+      } catch {
+        guard error.cause == Self.unended, place < Self.namesMax else { throw error }
+        place += 1
+        continue
+      }
+      self.client = client
+      self.topic = topic
+      return
     }
   }
+
+  private static let unended = "CONCURRENT_TRANSACTIONS"
 
   /// What the connection had to say since the last time.
   public func takeNotices() -> [KafkaNotice] { client.drainNotices() }
@@ -127,13 +150,19 @@ public final class StateStore {
 
   /// Does a step of a transaction, again where librdkafka says that it may be tried again.
   private func repeating(_ what: String, _ step: (OpaquePointer) -> OpaquePointer?) throws(KafkaError) {
-    let deadline = Clock.milliseconds() + Int64(KafkaConfiguration.waitMilliseconds)
+    try Self.repeating(what, client, milliseconds: KafkaConfiguration.waitMilliseconds, step)
+  }
+
+  private static func repeating(
+    _ what: String, _ client: KafkaClient, milliseconds: Int32, _ step: (OpaquePointer) -> OpaquePointer?
+  ) throws(KafkaError) {
+    let deadline = Clock.milliseconds() + Int64(milliseconds)
     while let failure = step(client.handle) {
       guard rd_kafka_error_is_retriable(failure) != 0, Clock.milliseconds() < deadline else {
         throw client.error(consuming: failure, what)
       }
       rd_kafka_error_destroy(failure)
-      usleep(Self.repeatMilliseconds * 1_000)
+      usleep(repeatMilliseconds * 1_000)
     }
   }
 }

@@ -27,8 +27,7 @@ final class BrokerHelper: @unchecked Sendable {
   func submit(_ job: BrokerJob, ticket: UInt64) -> Bool {
     monitor.locked {
       guard jobs.count < Self.jobsMax else { return false }
-      // Without its inbox nobody attaches to the whole server: that waits for one job at most.
-      let place = job.isOfInbox ? jobs.firstIndex { !$0.job.isOfInbox } ?? jobs.count : jobs.count
+      let place = jobs.firstIndex { $0.job.rank > job.rank } ?? jobs.count
       jobs.insert((ticket, job), at: place)
       monitor.wake()
       return true
@@ -66,6 +65,11 @@ final class BrokerDesk: @unchecked Sendable {
   private let generation: Int64
   private let partitions: Int32
   private var stores: [String: StateStore] = [:]
+  /// Partitions of the state topic that had no leader when that was last asked, which is after each transaction
+  /// that failed, and before each next one while there are some.
+  private var leaderless: Set<Int32> = []
+  /// Milliseconds that it may take to be told.
+  private static let leaderMilliseconds: Int32 = 3_000
 
   init(
     _ configuration: KafkaConfiguration, topics: Topics, watermarks: Watermarks, generation: Int64,
@@ -132,13 +136,19 @@ final class BrokerDesk: @unchecked Sendable {
   /// middle of an abort that no broker answered. Whether this member still has its place is said by the group, in
   /// whose name offsets are written. A stand-in whose producer was fenced does not ask: whoever did it is the one
   /// it stood in for, and would be fenced in turn.
+  ///
+  /// Rows for a partition that nobody leads would hold up the transaction until it fails, and every other
+  /// partition with it: they are left out until there is a leader.
   private func commit(_ instance: String, isStandIn: Bool, _ commits: [StateCommit], _ member: GroupMetadata)
     -> BrokerAnswer
   {
     do throws(KafkaError) {
       if stores[instance] == nil { try open(instance) }
-      try stores[instance]?.commit(commits, as: member)
-      return .done
+      if !leaderless.isEmpty { lookForLeaders() }
+      let able = commits.filter { $0.rows.isEmpty || !leaderless.contains($0.partition) }
+      guard !able.isEmpty else { return .failed }
+      try stores[instance]?.commit(able, as: member)
+      return able.count == commits.count ? .done : .committed(Set(able.map(\.partition)))
     } catch {
       stores[instance] = nil
       if error.cause == Self.divided {
@@ -151,7 +161,24 @@ final class BrokerDesk: @unchecked Sendable {
       Log.warning(
         "positions were not committed; it is tried again",
         ["instance": instance, "reason": error.description])
+      lookForLeaders()
       return .failed
+    }
+  }
+
+  private func lookForLeaders() {
+    // Where nobody can be asked there is no telling.
+    guard let found = try? topics.leaderless(topics.names.state, milliseconds: Self.leaderMilliseconds),
+      found != leaderless
+    else { return }
+    leaderless = found
+    let list = found.sorted().map { "\($0)" }.joined(separator: ",")
+    if found.isEmpty {
+      Log.info("all partitions of the state topic have a leader again")
+    } else {
+      Log.warning(
+        "partitions of the state topic have no leader; theirs are not committed, the others' are",
+        ["partitions": list])
     }
   }
 

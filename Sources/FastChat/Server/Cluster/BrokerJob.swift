@@ -24,18 +24,21 @@ enum BrokerJob: Sendable {
   case committed(GroupReference, Int32)
   /// Where the committed position and then the end of a partition's rows are; answered by `stateRange`.
   case stateRange(GroupReference, Int32)
-  /// Rows and positions in one transaction; answered by `done`, `failed`, `fenced`.
+  /// Rows and positions in one transaction; answered by `done`, `committed`, `failed`, `fenced`.
   case commit(instance: String, isStandIn: Bool, [StateCommit], GroupMetadata)
   /// Lets a membership or a handle go, which waits for librdkafka's threads.
   case letGo(any Sendable)
 }
 
 extension BrokerJob {
-  /// The own inbox, made or looked for.
-  var isOfInbox: Bool {
+  /// What goes first: the own inbox, without which nobody attaches to the whole server; then positions, of which
+  /// no owner applies more than a minute's without a commit, while a question about a partition that nobody
+  /// leads takes its whole time.
+  var rank: Int {
     switch self {
-    case .makeInbox, .findInbox: true
-    default: false
+    case .makeInbox, .findInbox: 0
+    case .commit: 1
+    default: 2
     }
   }
 }
@@ -47,11 +50,24 @@ enum BrokerAnswer: Sendable {
   case seq(Seq)
   case offset(Int64)
   case position(Seq?)
+  /// Of these partitions; the others had no leader and are to be tried again.
+  case committed(Set<Int32>)
   case stateRange(committed: Seq?, end: Int64)
   /// Nothing was done, or nobody knows.
   case failed
   /// Another one has this instance's place.
   case fenced
+}
+
+extension BrokerAnswer {
+  /// Whether the rows and the position of a partition were committed.
+  func hasCommitted(_ partition: Int32) -> Bool {
+    switch self {
+    case .done: true
+    case .committed(let partitions): partitions.contains(partition)
+    default: false
+    }
+  }
 }
 
 /// A membership on its way to the helper: the two questions that it asks of it may be asked on any thread.

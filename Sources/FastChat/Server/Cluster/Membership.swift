@@ -139,9 +139,9 @@ final class Membership {
       isCommitting = false
       group?.isHeld = false
       router.metrics.record(.commit, nanoseconds: Clock.nanoseconds() - began)
-      var isDone = false
-      if case .done = answer { isDone = true }
-      for commit in commits { commit.owner.committed(tag: commit.tag, isDone: isDone) }
+      for commit in commits {
+        commit.owner.committed(tag: commit.tag, isDone: answer.hasCommitted(commit.content.partition))
+      }
       if case .fenced = answer, !isOver { router.group.lost(self, isFenced: true) }
     }
   }
