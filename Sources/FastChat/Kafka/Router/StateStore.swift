@@ -61,10 +61,9 @@ public final class StateStore {
         ])
       let topic = try TopicHandle(client, topics.state)
       try client.waitFor(topic, partitions: Int(partitions), led: false)
-      let wait = place < Self.namesMax ? Self.nameMilliseconds : KafkaConfiguration.waitMilliseconds
       do throws(KafkaError) {
-        try Self.repeating("beginning to write state", client, milliseconds: wait) {
-          rd_kafka_init_transactions($0, wait)
+        try Self.repeating("beginning to write state", client, mayBeUnended: place == Self.namesMax) {
+          rd_kafka_init_transactions($0, Self.nameMilliseconds)
         }
       } catch {
         guard error.cause == Self.unended, place < Self.namesMax else { throw error }
@@ -150,15 +149,19 @@ public final class StateStore {
 
   /// Does a step of a transaction, again where librdkafka says that it may be tried again.
   private func repeating(_ what: String, _ step: (OpaquePointer) -> OpaquePointer?) throws(KafkaError) {
-    try Self.repeating(what, client, milliseconds: KafkaConfiguration.waitMilliseconds, step)
+    try Self.repeating(what, client, mayBeUnended: true, step)
   }
 
+  /// - Parameter mayBeUnended: false: there is another name to write under, where the last transaction of this one
+  ///   does not end soon.
   private static func repeating(
-    _ what: String, _ client: KafkaClient, milliseconds: Int32, _ step: (OpaquePointer) -> OpaquePointer?
+    _ what: String, _ client: KafkaClient, mayBeUnended: Bool, _ step: (OpaquePointer) -> OpaquePointer?
   ) throws(KafkaError) {
-    let deadline = Clock.milliseconds() + Int64(milliseconds)
+    let begun = Clock.milliseconds()
     while let failure = step(client.handle) {
-      guard rd_kafka_error_is_retriable(failure) != 0, Clock.milliseconds() < deadline else {
+      let isUnended = rd_kafka_error_code(failure) == RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS
+      let wait = isUnended && !mayBeUnended ? nameMilliseconds : KafkaConfiguration.waitMilliseconds
+      guard rd_kafka_error_is_retriable(failure) != 0, Clock.milliseconds() - begun < wait else {
         throw client.error(consuming: failure, what)
       }
       rd_kafka_error_destroy(failure)
