@@ -71,6 +71,11 @@ struct BrokerDeskTests {
     #expect(commit(desk, group, upto: 3) == done)
     let missing = Set(0..<Self.partitions).subtracting(done)
     #expect(try group.committed(missing.sorted()) == [Self.base + 1])
+    // Who asks where such a partition ends is told that nobody knows, and holds up no other question either.
+    let led = (0..<Self.partitions).filter { partition in
+      if case .seq = desk.perform(.logEnd(partition)) { true } else { false }
+    }
+    #expect(led.count == 2)
     try broker.resume(3)
     try eventually("a commit with it again") { commit(desk, group, upto: 4) == [0, 1, 2] }
     #expect(try group.committed(missing.sorted()) == [Self.base + 4])

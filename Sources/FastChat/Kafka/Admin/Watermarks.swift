@@ -26,35 +26,48 @@ public final class Watermarks {
 
   /// Where a partition of the log ends: the seq of its last record, "nothing yet" where it has none.
   public func logEnd(_ partition: Int32) throws(KafkaError) -> Seq {
-    base + (try offsets(names.log(generation: generation), partition).high) - 1
+    base + (try offset(names.log(generation: generation), partition, RD_KAFKA_OFFSET_END)) - 1
   }
 
   /// Where a partition of the log begins: the seq of its oldest record, the end's successor where it has none.
   public func logBeginning(_ partition: Int32) throws(KafkaError) -> Seq {
-    base + (try offsets(names.log(generation: generation), partition).low)
+    base + (try offset(names.log(generation: generation), partition, RD_KAFKA_OFFSET_BEGINNING))
   }
 
   /// The offset behind the last record of a partition of the state topic, uncommitted ones included.
   public func stateEnd(_ partition: Int32) throws(KafkaError) -> Int64 {
-    try offsets(names.state, partition).high
+    try offset(names.state, partition, RD_KAFKA_OFFSET_END)
   }
 
   /// The offset behind the last record of a partition of the reads topic.
   public func readsEnd(_ partition: Int32) throws(KafkaError) -> Int64 {
-    try offsets(names.reads, partition).high
+    try offset(names.reads, partition, RD_KAFKA_OFFSET_END)
   }
 
-  private func offsets(_ topic: String, _ partition: Int32) throws(KafkaError) -> (low: Int64, high: Int64) {
-    var low: Int64 = 0
-    var high: Int64 = 0
+  /// Asked as if for a time: librdkafka's own question for the ends of a partition waits for minutes where its
+  /// leader is gone, whatever time it is given.
+  private func offset(_ topic: String, _ partition: Int32, _ place: Int32) throws(KafkaError) -> Int64 {
+    let handle = try TopicHandle(client, topic)
+    var found: Int64 = 0
     let cause = askingTheLeader {
-      rd_kafka_query_watermark_offsets(
-        client.handle, topic, partition, &low, &high, KafkaConfiguration.waitMilliseconds)
+      guard isLed(handle, [partition]) else { return RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE }
+      let list = PartitionList(topic, [(partition: partition, offset: Int64(place))])
+      let cause = rd_kafka_offsets_for_times(client.handle, list.list, KafkaConfiguration.waitMilliseconds)
+      guard cause == RD_KAFKA_RESP_ERR_NO_ERROR, let element = list.elements.first else { return cause }
+      found = element.offset
+      return element.err
     }
-    guard cause == RD_KAFKA_RESP_ERR_NO_ERROR else {
+    guard cause == RD_KAFKA_RESP_ERR_NO_ERROR, found >= 0 else {
       throw client.error(cause, "asking where partition \(partition) of \(topic) ends")
     }
-    return (low, high)
+    return found
+  }
+
+  /// False where one of the partitions has no leader: a question to it would take all its time, and all other
+  /// questions wait for that.
+  private func isLed(_ topic: TopicHandle, _ partitions: [Int32]) -> Bool {
+    guard let found = try? client.describeTopics(only: topic).topics.first else { return true }
+    return found.leaderless.allSatisfy { !partitions.contains($0) }
   }
 
   /// The seq of the first record that the log took at that time or later, for each partition asked; nil
@@ -62,8 +75,10 @@ public final class Watermarks {
   public func firstRecords(_ partitions: [Int32], since time: WallTime) throws(KafkaError) -> [Seq?] {
     let topic = names.log(generation: generation)
     var list = PartitionList(topic, partitions.map { (partition: $0, offset: time) })
+    let handle = try TopicHandle(client, topic)
     var asked: Int32?
     let cause = askingTheLeader {
+      guard isLed(handle, partitions) else { return RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE }
       list = PartitionList(topic, partitions.map { (partition: $0, offset: time) })
       let cause = rd_kafka_offsets_for_times(client.handle, list.list, KafkaConfiguration.waitMilliseconds)
       guard cause == RD_KAFKA_RESP_ERR_NO_ERROR else { return cause }
