@@ -29,8 +29,9 @@ final class ChaosRedis {
     try launch(appending: true)
   }
 
-  /// Keeps what it holds now for `startFromSnapshot`.
+  /// Keeps what it holds now for `startFromSnapshot`; the one before stays where another fault has killed it.
   func takeSnapshot() throws {
+    guard isRunning else { return }
     _ = try ask("SAVE")
     try? FileManager.default.removeItem(atPath: snapshot)
     try FileManager.default.copyItem(atPath: directory + "/dump.rdb", toPath: snapshot)
@@ -46,7 +47,8 @@ final class ChaosRedis {
     _ = try ask("CONFIG", "SET", "appendonly", "yes")
   }
 
-  func flush() throws { _ = try ask("FLUSHALL") }
+  /// Empties it, where no other fault has killed it.
+  func flush() throws { if isRunning { _ = try ask("FLUSHALL") } }
 
   private var snapshot: String { directory + ".snapshot" }
 
