@@ -37,6 +37,8 @@ final class RedisDesk {
     var replies = [RedisReply?](repeating: nil, count: commands.count)
     var asked = [Bool](repeating: false, count: commands.count)
     var missing = commands.count
+    // Time has passed since the last question, unseen by the loop: a connection may have to be made again.
+    turn()
     let end = loop.tick + Self.milliseconds
     while missing > 0 {
       for i in commands.indices where !asked[i] {
