@@ -64,6 +64,7 @@ import Testing
     #expect(hint.origin == Origin(epoch: 1, session: SessionID(raw: 2), request: 3))
     #expect(sameBytes(hint.chat, "room:a") && sameBytes(hint.user, "bob"))
     #expect(sameBytes(hint.json, "{\"type\":\"member\"}"))
+    #expect(hint.frame.baseAddress! + 2 == hint.json.baseAddress! && hint.frame.count == 2 + hint.json.count)
     #expect(HintCodec.decode(batch.hints.bytes, at: &offset) == nil)
   }
 

@@ -23,7 +23,9 @@ struct MachineCodeTests {
 
   /// What runs when a loop is set up or torn down: `init`, `shutdown`, `destroy`, `watch` of a mailbox,
   /// deinitialisers, and accessors as such (they are inlined where they are used).
-  private static let cold = ["8shutdown", "7destroyyyF", "5watchyyAA7MailboxC", poolFilling]
+  private static let cold = ["8shutdown", "7destroyyyF", "5watchyyAA7MailboxC", poolFilling] + lending
+  /// Count the owner of lent bytes, once for an event however many it goes to; the counters hold that.
+  private static let lending = ["4lend_6keptBy", "endLending"]
   /// Asks the system for memory while the pool fills; the counters hold that it stops.
   private static let poolFilling = "10BufferPoolV4take"
   private static let coldEndings = ["fC", "fc", "fD", "fd", "Ma", "Wl", "Z", "vg", "vs", "vM"]

@@ -97,18 +97,22 @@ struct FrameCountingTests {
     #expect(after.references - before.references < Self.background)
   }
 
-  @Test(arguments: [Configuration.Backend.epoll, .ioUring])
-  func aCopyOfAFanOutTakesNoMemoryAndCountsNoReference(_ backend: Configuration.Backend) throws {
+  /// Of a small event, which is copied into a frame, and of one that leaves right out of its batch.
+  @Test(arguments: [Configuration.Backend.epoll, .ioUring], [5, 8_000])
+  func aCopyOfAFanOutTakesNoMemoryAndCountsNoReference(
+    _ backend: Configuration.Backend, bytes: Int
+  ) throws {
     let counted = try Counted(backend)
     defer { counted.end() }
     let port = counted.server.mainPort
     let sender = try ChatTestClient.attached(port: port, user: "sender")
     _ = try sender.ask("\"type\":\"create\",\"chat\":\"room:all\",\"name\":\"all\",\"public\":true")
     var listeners: [ChatTestClient] = []
+    let body = "\"" + String(repeating: "x", count: bytes) + "\""
     func cost(of messages: Int) throws -> Cost {
       let before = counted.cost
       for _ in 0..<messages {
-        let ack = try sender.say(to: "room:all")
+        let ack = try sender.say(to: "room:all", body: body)
         for listener in listeners { _ = try listener.take("message") { $0.seq == ack.seq } }
       }
       let after = counted.cost

@@ -15,10 +15,13 @@ public struct Hint {
   public var user: UnsafeRawBufferPointer
   /// The event as clients get it, one JSON object.
   public var json: UnsafeRawBufferPointer
+  /// The same as a frame of a WebSocket, whose end is `json`: there in a hint that was read, else empty.
+  public var frame: UnsafeRawBufferPointer
 
   public init(
     kind: RecordKind, seq: Seq, prev: Seq, time: WallTime, origin: Origin, role: Role,
-    chat: UnsafeRawBufferPointer, user: UnsafeRawBufferPointer, json: UnsafeRawBufferPointer
+    chat: UnsafeRawBufferPointer, user: UnsafeRawBufferPointer, json: UnsafeRawBufferPointer,
+    frame: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
   ) {
     self.kind = kind
     self.seq = seq
@@ -29,6 +32,7 @@ public struct Hint {
     self.chat = chat
     self.user = user
     self.json = json
+    self.frame = frame
   }
 }
 
@@ -49,6 +53,7 @@ public final class Batch: Sendable {
   /// Hints in the log's order, as `HintCodec` writes them.
   public let hints: Storage
 
+  /// With a copy of the hints.
   public init(
     partition: Int32, view: ViewID, directories: [DirectoryID], since: Seq, upto: Seq,
     hints: UnsafeRawBufferPointer
@@ -61,42 +66,80 @@ public final class Batch: Sendable {
     self.hints = Storage(copying: hints)
   }
 
+  /// With hints that stay where they are, and as they are, as long as `keeper` lives. Its end, on whatever
+  /// thread, is what gives their memory back.
+  public init(
+    partition: Int32, view: ViewID, directories: [DirectoryID], since: Seq, upto: Seq,
+    hints: UnsafeRawBufferPointer, keptBy keeper: any AnyObject & Sendable
+  ) {
+    self.partition = partition
+    self.view = view
+    self.directories = directories
+    self.since = since
+    self.upto = upto
+    self.hints = Storage(hints, keptBy: keeper)
+  }
+
+  /// Whether sockets may send right out of the hints: what holds them back is counted by their keeper.
+  /// Otherwise a slow socket must not hold the batch back, and gets a copy.
+  public var isLendable: Bool { hints.keeper != nil }
+
   /// Bytes that never change between their making and their end.
   public struct Storage: ~Copyable, @unchecked Sendable {
     public let bytes: UnsafeRawBufferPointer
+    /// Nil: the bytes are this storage's own.
+    fileprivate let keeper: (any AnyObject & Sendable)?
 
-    init(copying source: UnsafeRawBufferPointer) {
+    fileprivate init(copying source: UnsafeRawBufferPointer) {
       let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: source.count, alignment: 8)
       copy.copyMemory(from: source)
       bytes = UnsafeRawBufferPointer(copy)
+      keeper = nil
     }
 
-    deinit { bytes.deallocate() }
+    fileprivate init(_ bytes: UnsafeRawBufferPointer, keptBy keeper: any AnyObject & Sendable) {
+      self.bytes = bytes
+      self.keeper = keeper
+    }
+
+    /// Whether a piece lies in these bytes, and so as long as they.
+    public func contains(_ piece: UnsafeRawBufferPointer) -> Bool {
+      guard let start = bytes.baseAddress, let first = piece.baseAddress else { return false }
+      return first >= start && first + piece.count <= start + bytes.count
+    }
+
+    deinit { if keeper == nil { bytes.deallocate() } }
   }
+}
+
+/// The bound on memory that slow sockets and waiting batches hold back.
+public protocol Pinning: Sendable {
+  /// Counts `bytes` as held back as long as the object lives that this gives; nil at the bound.
+  /// - Parameter object: lives as long.
+  func pin(bytes: Int, holding object: (any AnyObject & Sendable)?) -> (any AnyObject & Sendable)?
 }
 
 /// Hints as bytes:
 ///
 /// ```
 /// 0       4     5     6      7      8     16     24     32      40       48        52     54      56
-/// +-------+-----+-----+------+------+-----+------+------+-------+--------+---------+------+-------+--------------
-/// | length| kind| role| user#| zero | seq | prev | time | epoch | session| request | chat#| zero  | chat user json
-/// +-------+-----+-----+------+------+-----+------+------+-------+--------+---------+------+-------+--------------
+/// +-------+-----+-----+------+------+-----+------+------+-------+--------+---------+------+-------+-------------------
+/// | length| kind| role| user#| head#| seq | prev | time | epoch | session| request | chat#| zero  | chat user head json
+/// +-------+-----+-----+------+------+-----+------+------+-------+--------+---------+------+-------+-------------------
 /// ```
+/// `head` is the event's frame's (`TextFrame`), of `head#` bytes.
 public enum HintCodec {
   static let header = 56
 
-  /// Bytes that the hint takes.
-  public static func size(chat: Int, user: Int, json: Int) -> Int { header + chat + user + json }
-
   public static func encode(_ hint: borrowing Hint, into buffer: inout ByteBuffer) {
-    let length = size(chat: hint.chat.count, user: hint.user.count, json: hint.json.count)
+    let head = TextFrame.headBytes(hint.json.count)
+    let length = header + hint.chat.count + hint.user.count + head + hint.json.count
     buffer.reserve(length)
     buffer.append(raw: UInt32(length))
     buffer.append(hint.kind.rawValue)
     buffer.append(hint.role.rawValue)
     buffer.append(UInt8(hint.user.count))
-    buffer.append(0)
+    buffer.append(UInt8(head))
     buffer.append(raw: hint.seq)
     buffer.append(raw: hint.prev)
     buffer.append(raw: hint.time)
@@ -107,6 +150,7 @@ public enum HintCodec {
     buffer.append(raw: UInt16(0))
     buffer.append(hint.chat)
     buffer.append(hint.user)
+    TextFrame.appendHead(hint.json.count, to: &buffer)
     buffer.append(hint.json)
   }
 
@@ -120,9 +164,12 @@ public enum HintCodec {
       let length = Int(base.loadUnaligned(as: UInt32.self))
       let chat = Int(base.loadUnaligned(fromByteOffset: 52, as: UInt16.self))
       let user = Int(base.load(fromByteOffset: 6, as: UInt8.self))
-      guard length <= bytes.count - offset, length >= size(chat: chat, user: user, json: 0),
+      let head = Int(base.load(fromByteOffset: 7, as: UInt8.self))
+      let frame = header + chat + user
+      guard length <= bytes.count - offset, length >= frame + head,
         RecordKind(rawValue: base.load(fromByteOffset: 4, as: UInt8.self)) != nil,
-        Role(rawValue: base.load(fromByteOffset: 5, as: UInt8.self)) != nil
+        Role(rawValue: base.load(fromByteOffset: 5, as: UInt8.self)) != nil,
+        TextFrame.isHead(base + frame, bytes: head, before: length - frame - head)
       else { return false }
       offset += length
     }
@@ -139,6 +186,9 @@ public enum HintCodec {
     else { preconditionFailure("a hint of a kind that no owner writes") }
     let chat = Int(base.loadUnaligned(fromByteOffset: 52, as: UInt16.self))
     let user = Int(base.load(fromByteOffset: 6, as: UInt8.self))
+    let head = Int(base.load(fromByteOffset: 7, as: UInt8.self))
+    let frame = UnsafeRawBufferPointer(
+      start: base + header + chat + user, count: length - header - chat - user)
     offset += length
     return Hint(
       kind: kind,
@@ -152,7 +202,7 @@ public enum HintCodec {
       role: role,
       chat: UnsafeRawBufferPointer(start: base + header, count: chat),
       user: UnsafeRawBufferPointer(start: base + header + chat, count: user),
-      json: UnsafeRawBufferPointer(start: base + header + chat + user, count: length - header - chat - user))
+      json: UnsafeRawBufferPointer(rebasing: frame[head...]), frame: frame)
   }
 }
 

@@ -1,4 +1,5 @@
-/// The head of a pooled buffer; its bytes follow.
+/// The head of a pooled buffer; its bytes follow. Of a buffer that is lent they are elsewhere, and who keeps
+/// them stands where they would be.
 struct Block {
   /// Holders: 1 for a private chunk, one a use for a shared buffer.
   var references: UInt32
@@ -9,14 +10,19 @@ struct Block {
   var capacity: UInt32
   /// The next free one of the class.
   var next: BlockPointer?
-  private var unused: UInt64 = 0
+  /// Where the bytes begin.
+  var payload: UnsafeMutableRawPointer
 }
 
 typealias BlockPointer = UnsafeMutablePointer<Block>
 
 extension BlockPointer {
   @inline(__always)
-  var payload: UnsafeMutableRawPointer { UnsafeMutableRawPointer(self + 1) }
+  var payload: UnsafeMutableRawPointer { pointee.payload }
+
+  /// What follows the head.
+  @inline(__always)
+  fileprivate var room: UnsafeMutableRawPointer { UnsafeMutableRawPointer(self + 1) }
 }
 
 /// Output buffers in classes of 1, 4, 16, ... KiB. A freed one is used again by the next who asks, last in,
@@ -81,6 +87,7 @@ struct BufferPool {
         .bindMemory(to: Block.self, capacity: 1)
       block.pointee.sizeClass = pooled ? UInt32(index) : Self.outsize
       block.pointee.capacity = UInt32(bytes - MemoryLayout<Block>.size)
+      block.pointee.payload = block.room
     }
     block.pointee.references = 1
     block.pointee.count = 0
@@ -95,7 +102,27 @@ struct BufferPool {
     if block.pointee.references == 0 { give(block) }
   }
 
+  /// A buffer, with one holder, whose bytes are elsewhere and stay there as long as `owner` lives: until the
+  /// last holder's release. Nil at the bound, which counts the head alone.
+  func lend(_ bytes: UnsafeRawBufferPointer, keptBy owner: AnyObject) -> BlockPointer? {
+    guard let start = bytes.baseAddress, let block = take(MemoryLayout<UnsafeRawPointer>.size) else {
+      return nil
+    }
+    block.room.storeBytes(of: Unmanaged.passRetained(owner).toOpaque(), as: UnsafeMutableRawPointer.self)
+    block.pointee.payload = UnsafeMutableRawPointer(mutating: start)
+    block.pointee.count = UInt32(bytes.count)
+    return block
+  }
+
+  /// The bytes that were lent are not needed any more.
+  @inline(never)
+  private func endLending(_ block: BlockPointer) {
+    block.pointee.payload = block.room
+    Unmanaged<AnyObject>.fromOpaque(block.room.load(as: UnsafeMutableRawPointer.self)).release()
+  }
+
   private func give(_ block: BlockPointer) {
+    if block.pointee.payload != block.room { endLending(block) }
     let bytes = Int(block.pointee.capacity) + MemoryLayout<Block>.size
     state.pointee.liveBytes -= bytes
     guard block.pointee.sizeClass != Self.outsize, state.pointee.freeBytes + bytes <= freeBytesMax else {

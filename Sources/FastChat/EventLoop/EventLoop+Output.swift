@@ -54,6 +54,18 @@ extension EventLoop {
     return SharedBuffer(block: block)
   }
 
+  /// As `makeShared`, of bytes that stay where they are, and as they are, as long as `owner` lives. It is held
+  /// until the last send of the buffer is complete, or its connection gone, and let go on this thread.
+  /// - Parameter bytes: at least one.
+  public func lend(_ bytes: UnsafeRawBufferPointer, keptBy owner: AnyObject) -> SharedBuffer? {
+    precondition(bytes.count > 0 && bytes.count <= Int(UInt32.max))
+    guard let block = core.output.pool.lend(bytes, keptBy: owner) else {
+      _ = refused()
+      return nil
+    }
+    return SharedBuffer(block: block)
+  }
+
   /// Gives the caller's count back. The buffer is used again after the last of its sends.
   public func release(_ shared: SharedBuffer) { core.output.pool.release(shared.block) }
 

@@ -11,6 +11,8 @@ struct Bounds: Sendable {
   /// Output and half-received messages that may wait in all shards.
   private static let outputBytes = 512 << 20
   private static let gatheredBytes = 512 << 20
+  /// Bytes of batches, and of what was fetched with them, that may be held back where they lie (`Pins`).
+  static let pinnedBytes = 64 << 20
   /// Free buffers for gathering that a shard keeps.
   static let pooledBytes = 4 << 20
 

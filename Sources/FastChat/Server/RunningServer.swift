@@ -14,7 +14,7 @@ final class RunningServer {
   private static let clusterProvingMilliseconds: Int64 = 10_000
 
   private let context: ServerContext
-  private let shared: Shared
+  let shared: Shared
   private let backbone: BackboneThreads
   private let shards: [WorkerThread]
 

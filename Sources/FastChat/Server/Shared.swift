@@ -8,6 +8,7 @@ final class Shared: Sendable {
   let ports: [ShardPort]
   let metrics: Metrics
   let health: Health
+  let pins = Pins(bytesMax: Bounds.pinnedBytes)
   /// Shards that a first batch has reached, and that stand where the view does.
   let proven: Gathering
   /// Shards that have handed over all that they took.

@@ -1,5 +1,7 @@
 import Chat
+import Foundation
 import Support
+import Synchronization
 import Testing
 
 @testable import Kafka
@@ -39,7 +41,8 @@ extension BrokerTests {
       let cluster = try Cluster(partitions: 1)
       try cluster.makeInbox(server)
       let producer = try InboxProducer(cluster.configuration, topics: cluster.names)
-      let consumer = try InboxConsumer(cluster.configuration, topics: cluster.names, partitions: 16)
+      let consumer = try InboxConsumer(
+        cluster.configuration, topics: cluster.names, partitions: 16, pins: TestPins())
       try consumer.read(server)
       #expect(try producer.send(batch(3), to: server))
       try producer.send(
@@ -69,11 +72,50 @@ extension BrokerTests {
       #expect(producer.failures.isEmpty)
     }
 
+    @Test func largeBatchesStayWhereTheyWereFetchedUntilTheLastOfThemGoes() throws {
+      let cluster = try Cluster(partitions: 1)
+      try cluster.makeInbox(server)
+      let producer = try InboxProducer(cluster.configuration, topics: cluster.names)
+      let pins = TestPins(max: 4)
+      let large = batch(0, bytes: 50_000)
+      var items: [InboxItem] = []
+      do {
+        let consumer = try InboxConsumer(
+          cluster.configuration, topics: cluster.names, partitions: 16, pins: pins)
+        try consumer.read(server)
+        // Seven records of two batches each: the first four stay, the others are copied.
+        for _ in 0..<7 {
+          for _ in 0..<2 { #expect(try producer.send(large, to: server)) }
+          producer.flush()
+        }
+        items = try take(14, from: consumer).items
+        #expect(pins.count == 4)
+        // Neither the next drain, nor the end of the reading, nor that of the consumer takes them away.
+        _ = consumer.drain()
+        consumer.stop()
+      }
+      var batches = items.compactMap { if case .batch(let batch) = $0 { batch } else { nil } }
+      items = []
+      #expect(batches.count == 14 && batches.filter(\.isLendable).count == 8)
+      for batch in batches { #expect(batch.hints.bytes.elementsEqual(large.hints.bytes)) }
+      #expect(pins.count == 4)
+      batches.removeFirst()
+      #expect(pins.count == 4)
+      batches.removeFirst()
+      #expect(pins.count == 3)
+      // The last one, and with it librdkafka's handle, goes on another thread.
+      let rest = Rest(batches)
+      batches = []
+      Thread.detachNewThread { rest.letGo() }
+      try eventually("the end of what was kept") { pins.count == 0 }
+    }
+
     @Test func whatIsTooMuchForARecordGoesInTwo() throws {
       let cluster = try Cluster(partitions: 1)
       try cluster.makeInbox(server)
       let producer = try InboxProducer(cluster.configuration, topics: cluster.names)
-      let consumer = try InboxConsumer(cluster.configuration, topics: cluster.names, partitions: 16)
+      let consumer = try InboxConsumer(
+        cluster.configuration, topics: cluster.names, partitions: 16, pins: TestPins())
       try consumer.read(server)
       for partition in 0..<3 as Range<Int32> {
         #expect(try producer.send(batch(partition, bytes: 400_000), to: server))
@@ -102,7 +144,8 @@ extension BrokerTests {
       try cluster.makeInbox(server)
       try cluster.makeInbox(gone)
       let producer = try InboxProducer(cluster.configuration, topics: cluster.names)
-      let consumer = try InboxConsumer(cluster.configuration, topics: cluster.names, partitions: 16)
+      let consumer = try InboxConsumer(
+        cluster.configuration, topics: cluster.names, partitions: 16, pins: TestPins())
       func send(to server: ServerEpoch) throws {
         #expect(try producer.send(batch(3), to: server))
         producer.flush()
@@ -151,11 +194,13 @@ extension BrokerTests {
         #expect(try producer.send(batch(0), to: server))
         producer.flush()
       }
-      let reader = try InboxConsumer(cluster.configuration, topics: cluster.names, partitions: 16)
+      let reader = try InboxConsumer(
+        cluster.configuration, topics: cluster.names, partitions: 16, pins: TestPins())
       try reader.read(server)
       _ = try take(10, from: reader)
       try RawProducer(cluster.configuration).deleteRecords(of: cluster.names.inbox(server), below: 5)
-      let late = try InboxConsumer(cluster.configuration, topics: cluster.names, partitions: 16)
+      let late = try InboxConsumer(
+        cluster.configuration, topics: cluster.names, partitions: 16, pins: TestPins())
       try late.read(server)
       try eventually("word that it was cut short") {
         _ = late.drain()
@@ -174,7 +219,8 @@ extension BrokerTests {
     func anInboxThatIsGoneIsTold() throws {
       let cluster = try Cluster(partitions: 1)
       try cluster.makeInbox(server)
-      let consumer = try InboxConsumer(cluster.configuration, topics: cluster.names, partitions: 16)
+      let consumer = try InboxConsumer(
+        cluster.configuration, topics: cluster.names, partitions: 16, pins: TestPins())
       try consumer.read(server)
       let producer = try InboxProducer(cluster.configuration, topics: cluster.names)
       #expect(try producer.send(batch(0), to: server))
@@ -196,4 +242,13 @@ extension BrokerTests {
       #expect(!consumer.isGone)
     }
   }
+}
+
+/// What another thread is to let go.
+private final class Rest: Sendable {
+  private let batches: Mutex<[Batch]>
+
+  init(_ batches: [Batch]) { self.batches = Mutex(batches) }
+
+  func letGo() { batches.withLock { $0 = [] } }
 }

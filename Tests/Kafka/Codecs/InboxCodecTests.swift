@@ -102,6 +102,69 @@ import Testing
     }
   }
 
+  @Test func aFrameThatDoesNotFitItsEventIsNotRead() {
+    var record = ByteBuffer()
+    InboxCodec.begin(into: &record)
+    InboxCodec.append(Self.batch(hints: 1, directories: []), to: &record)
+    let whole = Array(record.bytes)
+    let hint = whole.count - Self.batch(hints: 1, directories: []).hints.bytes.count
+    let head = hint + 56 + "room:a".utf8.count + "bob".utf8.count
+    // The length of the head, its first byte, and the length that it tells.
+    for (offset, value) in [(hint + 7, 0), (hint + 7, 4), (head, 0x01), (head + 1, 3)] as [(Int, UInt8)] {
+      var bytes = whole
+      bytes[offset] = value
+      bytes.withUnsafeBytes { #expect(items($0).isBroken && items($0).items.isEmpty, "byte \(offset)") }
+    }
+  }
+
+  private final class Keeper: Sendable {}
+
+  @Test func largeBatchesStayInTheirRecordAndSmallOnesAreCopied() throws {
+    var record = ByteBuffer()
+    InboxCodec.begin(into: &record)
+    for hints in [1, 100, 0, 200] { InboxCodec.append(Self.batch(hints: hints), to: &record) }
+    var asked = 0
+    weak var living: Keeper?
+    var batches: [Batch] = []
+    var reader = InboxReader(record.bytes, partitions: 16) {
+      asked += 1
+      let keeper = Keeper()
+      living = keeper
+      return keeper
+    }
+    while case .batch(let batch)? = reader.next() { batches.append(batch) }
+    #expect(!reader.isBroken && asked == 1)
+    try #require(batches.map(\.isLendable) == [false, true, false, true])
+    let bytes = record.bytes
+    for batch in batches where batch.isLendable {
+      let start = try #require(batch.hints.bytes.baseAddress)
+      #expect(start >= bytes.baseAddress! && start < bytes.baseAddress! + bytes.count)
+    }
+    // All batches of the record, and the reader, hold it together.
+    reader = InboxReader(UnsafeRawBufferPointer(start: nil, count: 0), partitions: 16)
+    batches.remove(at: 3)
+    #expect(living != nil)
+    batches.removeAll()
+    #expect(living == nil)
+  }
+
+  @Test func whereTheRecordCannotStayItsBatchesAreCopied() {
+    var record = ByteBuffer()
+    InboxCodec.begin(into: &record)
+    for _ in 0..<2 { InboxCodec.append(Self.batch(hints: 100), to: &record) }
+    var asked = 0
+    var reader = InboxReader(record.bytes, partitions: 16) {
+      asked += 1
+      return nil
+    }
+    var batches: [Batch] = []
+    while case .batch(let batch)? = reader.next() { batches.append(batch) }
+    #expect(asked == 1 && batches.map(\.isLendable) == [false, false])
+    let sent = Self.batch(hints: 100)
+    record.removeAll()
+    for batch in batches { #expect(sameBytes(batch.hints.bytes, sent.hints.bytes)) }
+  }
+
   @Test func aBatchOfAPartitionThatThereIsNotIsNotRead() {
     for partition in [16, -1, .min, .max] as [Int32] {
       var record = ByteBuffer()

@@ -20,6 +20,9 @@ extension Edge {
     handOver()
   }
 
+  /// The batch that deliveries with a frame of this input are of.
+  public var carrier: Batch? { current ?? finished }
+
   /// There are hints still to be handed over: `continueBatch` is due.
   public var hasMore: Bool { current != nil || canResume }
 
@@ -220,15 +223,19 @@ extension Edge {
   private func deliver(_ dispatch: inout Dispatch, to session: SessionPointer) {
     if dispatch.delivery < 0 {
       let hint = dispatch.hint
-      dispatch.delivery = addDelivery(hint.json, seq: hint.seq, chat: hint.chat, origin: hint.origin)
+      dispatch.delivery = addDelivery(
+        hint.json, frame: hint.frame, seq: hint.seq, chat: hint.chat, origin: hint.origin)
     }
     deliver(dispatch.delivery, to: session)
   }
 
   func addDelivery(
-    _ json: UnsafeRawBufferPointer, seq: Seq, chat: UnsafeRawBufferPointer, origin: Origin
+    _ json: UnsafeRawBufferPointer,
+    frame: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0), seq: Seq,
+    chat: UnsafeRawBufferPointer, origin: Origin
   ) -> Int32 {
-    deliveries.append(Delivery(json: json, seq: seq, copies: 0, chat: chat, origin: origin))
+    deliveries.append(
+      Delivery(json: json, frame: frame, seq: seq, copies: 0, chat: chat, origin: origin))
     return Int32(deliveries.count - 1)
   }
 

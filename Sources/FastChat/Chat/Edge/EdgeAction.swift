@@ -38,6 +38,8 @@ public enum EdgeAction {
 /// An event that goes to listeners as it is: the bytes live in the batch or the answer just handed in.
 public struct Delivery {
   public var json: UnsafeRawBufferPointer
+  /// The same with its frame's head before it, in the batch `edge.carrier`; empty where it is not of a batch.
+  public var frame: UnsafeRawBufferPointer
   public var seq: Seq
   /// How many copies of it the machine asked for. Above one, frame once and share.
   public var copies: Int32

@@ -138,9 +138,10 @@ final class Fetcher {
 
   func reading(_ i: Int) -> UInt64 { readings[i] }
 
-  /// Takes a message out, so that it outlives the next drain.
-  func keep(_ i: Int) -> KeptMessage {
-    let kept = KeptMessage(message(i), client)
+  /// Takes a message out, so that it outlives the next drain, and this object.
+  /// - Parameter pin: counts it, and ends with it.
+  func keep(_ i: Int, pin: (any AnyObject & Sendable)? = nil) -> KeptMessage {
+    let kept = KeptMessage(message(i), client, pin)
     messages[i] = nil
     return kept
   }
@@ -155,13 +156,23 @@ final class Fetcher {
 }
 
 /// A message that stays where librdkafka fetched it until this object goes, on whatever thread.
+///
+/// librdkafka lets a message be destroyed by any thread and however late (confluentinc/librdkafka#2977), but not
+/// after its handle, which waits for messages for ever: so each message holds the handle. It holds all that was
+/// fetched with it too (librdkafka's FAQ, "Explain the consumer's memory usage").
 public final class KeptMessage: @unchecked Sendable {
   private let message: UnsafeMutablePointer<rd_kafka_message_t>
   private let client: KafkaClient
+  /// Ends behind the message.
+  private let pin: (any AnyObject & Sendable)?
 
-  init(_ message: UnsafeMutablePointer<rd_kafka_message_t>, _ client: KafkaClient) {
+  init(
+    _ message: UnsafeMutablePointer<rd_kafka_message_t>, _ client: KafkaClient,
+    _ pin: (any AnyObject & Sendable)?
+  ) {
     self.message = message
     self.client = client
+    self.pin = pin
   }
 
   deinit { rd_kafka_message_destroy(message) }

@@ -21,9 +21,12 @@ public import JSON
 /// `length` counts the whole item. Numbers are little-endian, of eight bytes where nothing else is said.
 public enum InboxCodec {
   /// Of the layout above: another one is not read.
-  public static let version: UInt8 = 1
+  public static let version: UInt8 = 2
   /// Bytes of a record that a writer aims at (DESIGN section 5): brokers take 1 MiB at most unless told.
   public static let recordBytes = 900_000
+  /// Hints of fewer bytes are copied out of the record: that costs no more than keeping it, and holds back
+  /// nothing of what was fetched with it.
+  static let keptBytesMin = 4_096
 
   static let head = 8
   static let itemHead = 8
@@ -109,22 +112,31 @@ public enum InboxItem: Sendable {
 
 /// Reads the items of one record, one after the other. No bytes make it trap.
 public struct InboxReader {
+  /// Has the record stay where it is as long as the object lives that it gives; nil where that cannot be.
+  public typealias Keep = () -> (any AnyObject & Sendable)?
+
   private let record: UnsafeRawBufferPointer
   private let partitions: Int32
+  private var keep: Keep?
+  /// All batches of a record are kept by one.
+  private var keeper: (any AnyObject & Sendable)?
   private var offset: Int
   /// The rest cannot be read: not a record of ours, of another version, or damaged. What was read stands.
   public private(set) var isBroken = false
 
   /// Reads `record`, which must stay valid as long as the reader.
-  /// - Parameter partitions: of the log; a batch of another one is not read.
-  public init(_ record: UnsafeRawBufferPointer, partitions: Int32) {
+  /// - Parameters:
+  ///   - partitions: of the log; a batch of another one is not read.
+  ///   - keep: asked at most once, where a batch has so many hints that it had better not copy them.
+  public init(_ record: UnsafeRawBufferPointer, partitions: Int32, keep: Keep? = nil) {
     self.record = record
     self.partitions = partitions
+    self.keep = keep
     offset = InboxCodec.head
     isBroken = record.count < InboxCodec.head || record[0] != InboxCodec.version
   }
 
-  /// The next item, with bytes of its own; nil at the end, and where the rest cannot be read.
+  /// The next item, which may outlive the reader; nil at the end, and where the rest cannot be read.
   public mutating func next() -> InboxItem? {
     guard !isBroken, offset < record.count else { return nil }
     guard record.count - offset >= InboxCodec.itemHead else { return broken() }
@@ -144,7 +156,7 @@ public struct InboxReader {
     return nil
   }
 
-  private func item(_ kind: InboxCodec.Kind, _ fields: Fields) -> InboxItem? {
+  private mutating func item(_ kind: InboxCodec.Kind, _ fields: Fields) -> InboxItem? {
     switch kind {
     case .batch: batch(fields).map { .batch($0) }
     case .verdict: Self.verdict(fields).map { .verdict($0) }
@@ -154,7 +166,7 @@ public struct InboxReader {
     }
   }
 
-  private func batch(_ fields: Fields) -> Batch? {
+  private mutating func batch(_ fields: Fields) -> Batch? {
     guard fields.bytes.count >= InboxCodec.batchFields else { return nil }
     let partition = Int32(bitPattern: fields.half(0))
     guard partition >= 0, partition < partitions else { return nil }
@@ -163,10 +175,24 @@ public struct InboxReader {
     guard hints <= fields.bytes.count else { return nil }
     let hintBytes = UnsafeRawBufferPointer(rebasing: fields.bytes[hints...])
     guard HintCodec.isWhole(hintBytes) else { return nil }
+    let directoryIDs = (0..<directories).map { fields.word(InboxCodec.batchFields + 8 * $0) }
+    let (since, upto) = (Seq(bitPattern: fields.word(16)), Seq(bitPattern: fields.word(24)))
+    if hintBytes.count >= InboxCodec.keptBytesMin, let keeper = kept() {
+      return Batch(
+        partition: partition, view: fields.word(8), directories: directoryIDs, since: since, upto: upto,
+        hints: hintBytes, keptBy: keeper)
+    }
     return Batch(
-      partition: partition, view: fields.word(8),
-      directories: (0..<directories).map { fields.word(InboxCodec.batchFields + 8 * $0) },
-      since: Seq(bitPattern: fields.word(16)), upto: Seq(bitPattern: fields.word(24)), hints: hintBytes)
+      partition: partition, view: fields.word(8), directories: directoryIDs, since: since, upto: upto,
+      hints: hintBytes)
+  }
+
+  private mutating func kept() -> (any AnyObject & Sendable)? {
+    if let keep {
+      keeper = keep()
+      self.keep = nil
+    }
+    return keeper
   }
 
   private static func verdict(_ fields: Fields) -> Verdict? {

@@ -3,7 +3,7 @@ public import Chat
 
 /// What came of reading an inbox.
 public enum InboxFetch {
-  /// A record, whose bytes are valid until the next drain.
+  /// A record, to be read before the next drain.
   case record(InboxReader)
   /// The inbox was cut short: batches may be missing (a doubt of all shards).
   case outOfRange
@@ -15,7 +15,12 @@ public enum InboxFetch {
 ///
 /// One thread's. `descriptor` tells when to call `drain`, which is called every second beside that.
 public final class InboxConsumer {
+  /// Bytes that a broker is asked for at once. Where the first batch of records is larger it comes alone, and
+  /// is no larger than a producer makes them (1 MB), so that this is what one record may hold back.
+  static let fetchBytes = 1 << 20
+
   private let fetcher: Fetcher
+  private let pins: any Pinning
   private let topics: TopicNames
   private let partitions: Int32
   private var topic: TopicHandle?
@@ -23,11 +28,16 @@ public final class InboxConsumer {
   private var last: ServerEpoch?
 
   /// Connects; waits for nobody.
-  /// - Parameter partitions: of the log, which batches are of.
-  public init(_ configuration: KafkaConfiguration, topics: TopicNames, partitions: Int32) throws(KafkaError) {
+  /// - Parameters:
+  ///   - partitions: of the log, which batches are of.
+  ///   - pins: bounds what batches hold back that stay where they were fetched. At the bound they are copied.
+  public init(
+    _ configuration: KafkaConfiguration, topics: TopicNames, partitions: Int32, pins: any Pinning
+  ) throws(KafkaError) {
     self.topics = topics
     self.partitions = partitions
-    fetcher = try Fetcher(configuration)
+    self.pins = pins
+    fetcher = try Fetcher(configuration, own: [("fetch.message.max.bytes", "\(Self.fetchBytes)")])
   }
 
   /// Becomes readable when there is something to drain.
@@ -68,13 +78,17 @@ public final class InboxConsumer {
   /// How much was fetched.
   public var count: Int { fetcher.count }
 
-  /// Fetched thing `i`.
+  /// Fetched thing `i`; to be asked for once, since large batches of a record take it with them.
   public func fetched(_ i: Int) -> InboxFetch {
     let message = fetcher.message(i)
     switch message.pointee.err {
     case RD_KAFKA_RESP_ERR_NO_ERROR:
       let record = message.pointee.valueBytes ?? UnsafeRawBufferPointer(start: nil, count: 0)
-      return .record(InboxReader(record, partitions: partitions))
+      return .record(
+        InboxReader(record, partitions: partitions) { [fetcher, pins] in
+          // Others may have been fetched with it, and be kept too: each counts the whole.
+          pins.pin(bytes: max(Self.fetchBytes, record.count), holding: nil).map { fetcher.keep(i, pin: $0) }
+        })
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET, RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE: return .outOfRange
     default:
       return .failed(fetcher.client.error(message.pointee.err, "the inbox \(topic?.name ?? "")"))

@@ -24,7 +24,8 @@ enum BackboneThreads {
     let opened = Handoff<Result<StoreFacts, StartFailure>>()
     let store = try WorkerThread("fc-store") {
       StoreThread.serve(
-        configuration, queue: queue, ports: shared.ports, metrics: shared.backboneMetrics, opened: opened)
+        configuration, queue: queue, ports: shared.ports, pins: shared.pins, metrics: shared.backboneMetrics,
+        opened: opened)
     }
     do throws(StartFailure) {
       let facts = try opened.wait().get()

@@ -17,16 +17,17 @@ final class BrokerLinks {
   private var probedAt: Tick?
 
   /// Connects, and waits for topics that are there already.
-  init(_ configuration: KafkaConfiguration, _ names: TopicNames, generation: Int64, partitions: Int32)
-    throws(KafkaError)
-  {
+  init(
+    _ configuration: KafkaConfiguration, _ names: TopicNames, generation: Int64, partitions: Int32,
+    pins: Pins
+  ) throws(KafkaError) {
     self.configuration = configuration
     self.names = names
     self.partitions = partitions
     producer = try LogProducer(configuration, topics: names, generation: generation, partitions: partitions)
     log = try LogConsumer(configuration, topics: names, generation: generation, partitions: partitions)
     state = try StateReader(configuration, topics: names, partitions: partitions)
-    inbox = try InboxConsumer(configuration, topics: names, partitions: partitions)
+    inbox = try InboxConsumer(configuration, topics: names, partitions: partitions, pins: pins)
     inboxes = try InboxProducer(configuration, topics: names)
   }
 

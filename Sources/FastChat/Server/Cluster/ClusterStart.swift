@@ -17,7 +17,7 @@ struct ClusterStart {
   let logID: String
   let links: BrokerLinks
 
-  init(_ cluster: ClusterConfiguration, serverID: String, limits: Limits) throws(StartFailure) {
+  init(_ cluster: ClusterConfiguration, serverID: String, limits: Limits, pins: Pins) throws(StartFailure) {
     do throws(KafkaError) {
       configuration = try Self.configuration(cluster, clientID: "fastchat-\(serverID)")
       names = TopicNames(prefix: cluster.topicPrefix)
@@ -39,7 +39,8 @@ struct ClusterStart {
       let candidate = Self.randomID()
       logID = try LogIdentity.establish(
         configuration, topics: names, partitions: partitions, candidate: candidate)
-      links = try BrokerLinks(configuration, names, generation: generation, partitions: partitions)
+      links = try BrokerLinks(
+        configuration, names, generation: generation, partitions: partitions, pins: pins)
     } catch {
       throw StartFailure(error.description)
     }

@@ -193,7 +193,7 @@ final class OwnerHost {
   /// early (DESIGN I7), and costs no broker two requests.
   private func send(_ batch: Batch, to target: ServerEpoch) {
     router.metrics.add(.batchesSent)
-    if router.isThisServer(target) { return router.dispatch(batch) }
+    if router.isThisServer(target) { return router.dispatch(batch.pinned(in: router.shared.pins)) }
     var isSent = false
     router.attempt("sending a batch") { () throws(KafkaError) in
       isSent = try router.links.inboxes.send(batch, to: target)

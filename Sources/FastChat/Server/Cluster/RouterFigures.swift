@@ -10,6 +10,7 @@ extension Router {
     metrics.set(.readsDropped, to: reads.droppedCount)
     metrics.set(.foreignRecords, to: links.log.foreignCount)
     metrics.set(.appendWaitingBytes, to: queue.occupied)
+    metrics.set(.pinnedBytes, to: shared.pins.bytes)
     var owned = 0
     var lag: Seq = 0
     var age: Tick = 0

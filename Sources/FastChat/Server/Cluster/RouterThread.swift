@@ -9,7 +9,8 @@ enum RouterThread {
   ) {
     do throws(StartFailure) {
       let start = try ClusterStart(
-        cluster, serverID: shared.configuration.serverID, limits: shared.configuration.limits)
+        cluster, serverID: shared.configuration.serverID, limits: shared.configuration.limits,
+        pins: shared.pins)
       let loop = try starting { () throws(LoopError) in try EventLoop(loopConfiguration(shared.configuration))
       }
       let redis = try RedisStart.connect(

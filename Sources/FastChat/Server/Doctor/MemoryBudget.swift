@@ -16,7 +16,7 @@ struct MemoryBudget: Sendable, Equatable {
   let connectionBytes: Int
   /// What does not depend on the connections.
   let fixedBytes: Int
-  /// What may wait at most: for the store, for clients, before `welcome`, half-received.
+  /// What may wait at most: for the store, for clients, before `welcome`, half-received, pinned.
   let boundBytes: Int
   let connections: Int
 
@@ -29,7 +29,7 @@ struct MemoryBudget: Sendable, Equatable {
       Self.baseBytes + (usesRing ? plan.shards * loop.receiveBuffers * loop.receiveBufferBytes : 0)
     let output = plan.bounds.loopConfiguration(plan.configuration).totalOutputBytes
     boundBytes =
-      plan.configuration.limits.appendBytes + plan.configuration.handshakeBytes
+      plan.configuration.limits.appendBytes + plan.configuration.handshakeBytes + Bounds.pinnedBytes
       + plan.shards * (output + plan.bounds.gatheredBytes)
     connections = plan.connections
   }

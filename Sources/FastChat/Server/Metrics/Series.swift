@@ -5,6 +5,7 @@ enum Counter: Int, CaseIterable, Sendable {
   case framesReceived, bytesReceived, bytesSent
   case messagesAccepted, messagesDelivered
   case doubts, mailboxOverflows
+  case pinnedBytes
   case storedBatches, storedRecords, storeFailures
   case appliedRecords, batchesSent, foreignRecords, redisCommands, redisUnanswered
   case readsWritten, readsDropped, readsRestored
@@ -37,6 +38,12 @@ enum Counter: Int, CaseIterable, Sendable {
     case .doubts: ("fastchat_doubts_total", "Doubts that a shard had about its position.", false)
     case .mailboxOverflows:
       ("fastchat_mailbox_overflows_total", "Words between threads that found the mailbox full.", false)
+    case .pinnedBytes:
+      (
+        "fastchat_pinned_bytes",
+        "Bytes of batches that waiting shards and slow sockets hold back, fetches from Kafka counted whole.",
+        true
+      )
     case .storedBatches: ("fastchat_store_batches_total", "Transactions that the store committed.", false)
     case .storedRecords: ("fastchat_store_records_total", "Records that the store committed.", false)
     case .storeFailures:

@@ -92,7 +92,7 @@ extension Shard {
     if let deflate = connection.pointee.deflate, event.json.count >= Compressor.bytesMin {
       return fanOut.sendCompressed(event, delivery, to: id, compressor, deflate, loop)
     }
-    return fanOut.send(event, delivery, to: id, loop)
+    return fanOut.send(event, delivery, of: edge, to: id, loop)
   }
 
   // MARK: Attaching

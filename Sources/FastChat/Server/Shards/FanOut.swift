@@ -2,9 +2,15 @@ import Chat
 import EventLoop
 import WebSocket
 
-/// Copies of events on their way to listeners. An event for several is framed, and compressed, once: the
-/// frame is one counted buffer that the loop writes to each of them. For one or two a copy is cheaper.
+/// Copies of events on their way to listeners. A large event of a batch that may be held back leaves right out
+/// of the batch, which has it framed. Another one for several is framed once, and a compressed one compressed
+/// once: the frame is one counted buffer that the loop writes to each of them. For one or two a copy of a small
+/// one is cheaper.
 struct FanOut: ~Copyable {
+  /// From so many bytes of frame on an event leaves right out of its batch. A smaller one is copied, since a
+  /// slow socket would hold back a whole batch, and all that was fetched with it, for little.
+  static let lentBytesMin = 4_096
+
   /// Up to so many copies of so small an event are written into each connection's own output, where they
   /// leave together with what else goes there.
   private static let copiedBytesMax = 1_024
@@ -16,16 +22,20 @@ struct FanOut: ~Copyable {
   /// The window of `compressed`: a client that asked for another one gets a frame of its own.
   private var window = 0
 
-  /// Sends a copy of `event`, the machine's delivery `index`. False where it did not fit.
+  /// Sends a copy of `event`, delivery `index` of `edge`. False where it did not fit.
   @inline(__always)
   mutating func send(
-    _ event: Delivery, _ index: Int32, to id: ConnectionID, _ loop: EventLoop
+    _ event: Delivery, _ index: Int32, of edge: Edge, to id: ConnectionID, _ loop: EventLoop
   ) -> Bool {
     if event.copies <= FanOut.copiedTimesMax, event.json.count <= FanOut.copiedBytesMax {
       return loop.sendFrame(.text, event.json, to: id)
     }
     if delivery != index { begin(index, loop) }
-    if plain == nil { plain = FanOut.frame(event.json, isCompressed: false, loop) }
+    if plain == nil {
+      plain =
+        FanOut.lend(event.frame, of: edge.carrier, loop)
+        ?? FanOut.frame(event.json, isCompressed: false, loop)
+    }
     guard let plain else { return false }
     return loop.send(id, shared: plain)
   }
@@ -59,6 +69,15 @@ struct FanOut: ~Copyable {
     plain = nil
     compressed = nil
     delivery = index
+  }
+
+  /// A frame of `batch` where it lies; nil where it is to be copied.
+  static func lend(
+    _ frame: UnsafeRawBufferPointer, of batch: @autoclosure () -> Batch?, _ loop: EventLoop
+  ) -> SharedBuffer? {
+    guard frame.count >= lentBytesMin, let batch = batch(), batch.isLendable else { return nil }
+    precondition(batch.hints.contains(frame), "a frame of another batch")
+    return loop.lend(frame, keptBy: batch)
   }
 
   private static func frame(

@@ -21,6 +21,7 @@ final class StoreThread {
   private let store: Store
   private let queue: StoreQueue
   private let ports: [ShardPort]
+  private let pins: Pins
   private let metrics: MetricsBlock
   private var run = ByteBuffer(capacity: 64 << 10)
   private var marks: [ReadMark] = []
@@ -29,18 +30,21 @@ final class StoreThread {
   private var hasOldRecords = false
   private var lastCommit: Int64 = 0
 
-  private init(_ store: Store, _ queue: StoreQueue, _ ports: [ShardPort], _ metrics: MetricsBlock) {
+  private init(
+    _ store: Store, _ queue: StoreQueue, _ ports: [ShardPort], _ pins: Pins, _ metrics: MetricsBlock
+  ) {
     self.store = store
     self.queue = queue
     self.ports = ports
+    self.pins = pins
     self.metrics = metrics
   }
 
   /// The body of the thread. Opens the store, says how that went, and serves until the queue is closed and
   /// everything in it has been answered. The store is closed when this returns.
   static func serve(
-    _ configuration: Configuration, queue: StoreQueue, ports: [ShardPort], metrics: MetricsBlock,
-    opened: Handoff<Result<StoreFacts, StartFailure>>
+    _ configuration: Configuration, queue: StoreQueue, ports: [ShardPort], pins: Pins,
+    metrics: MetricsBlock, opened: Handoff<Result<StoreFacts, StartFailure>>
   ) {
     let store: Store
     do throws(StoreError) {
@@ -53,7 +57,7 @@ final class StoreThread {
         StoreFacts(
           file: store.file, log: store.logID, view: store.viewID, directory: Store.directoryID,
           applied: store.applied)))
-    StoreThread(store, queue, ports, metrics).serve()
+    StoreThread(store, queue, ports, pins, metrics).serve()
   }
 
   private func serve() {
@@ -79,7 +83,7 @@ final class StoreThread {
       let result = store.commit(appends: run[start..<end], reads: marks, now: Clock.wall())
       metrics.record(.commit, nanoseconds: Clock.nanoseconds() - began)
       metrics.add(.storedRecords, store.isHealthy ? records : 0)
-      tell(result, batch: result.batch)
+      tell(result, batch: result.batch?.pinned(in: pins))
       queue.release(end - start)
       marks.removeAll(keepingCapacity: true)
       if hasOldRecords { hasOldRecords = store.retain(now: Clock.wall()) }
@@ -140,6 +144,7 @@ final class StoreThread {
   // MARK: Chores
 
   private func chores(at now: Int64) {
+    metrics.set(.pinnedBytes, to: pins.bytes)
     hasOldRecords = store.retain(now: Clock.wall())
     // A commit of the last second is proof enough of its own.
     guard !store.isHealthy || now - lastCommit >= StoreThread.choreMilliseconds else { return }
