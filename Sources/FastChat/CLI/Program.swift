@@ -21,6 +21,7 @@ enum Program {
       case .doctor(let configuration, let notes, let json):
         exit(DoctorProgram.run(configuration, notes: notes, json: json))
       case .rebuild(let configuration, let order): exit(RebuildProgram.run(configuration, order))
+      case .newGeneration(let configuration, let order): exit(GenerationProgram.run(configuration, order))
       }
     } catch {
       var line = "fastchat: \(error)\n"

@@ -1,14 +1,14 @@
 /// The scripts, in the folder `Scripts`; each touches one slot, and does what it does in one step.
 public enum RedisScript: UInt8, CaseIterable, Sendable {
   // Of an owner.
-  case apply, readView, beginRebuild, restore, restoreReads
+  case apply, readView, beginRebuild, restore, restoreEvents, restoreReads
   // Of an edge.
   case query, raiseRead
   // Of the directory.
   case takeLease, renewLease, dropLease, readLeases
   case registerSessions, removeSessions, removeRoom
   // Of an operator.
-  case holdView, removeKeys
+  case holdView, removeKeys, moveView
 
   /// The Lua source, for `SCRIPT LOAD`.
   public var source: [UInt8] {
@@ -29,6 +29,8 @@ public enum RedisScript: UInt8, CaseIterable, Sendable {
     case .removeRoom: PackageResources.remove_room_lua
     case .holdView: PackageResources.hold_view_lua
     case .removeKeys: PackageResources.remove_keys_lua
+    case .moveView: PackageResources.move_view_lua
+    case .restoreEvents: PackageResources.restore_events_lua
     }
   }
 }

@@ -37,8 +37,8 @@ public final class SimulatedRedis {
       case .registerSessions: return keyspace.registerSessions(texts, now: now)
       case .removeSessions: return keyspace.removeSessions(texts)
       case .removeRoom: return keyspace.removeRoom(texts)
-      // An operator's; no server sends them.
-      case .holdView, .removeKeys: return .error("ERR not simulated")
+      // An operator's, and of a second generation of the log.
+      case .holdView, .removeKeys, .moveView, .restoreEvents: return .error("ERR not simulated")
       }
     }
   }

@@ -187,16 +187,20 @@ public final class ServerProcess {
   }
 
   /// Runs `fastchat` with these arguments as they are, and waits for its end.
-  public static func run(_ arguments: [String], environment: [String: String] = [:]) throws -> Run {
-    try execute([binary] + arguments, environment: environment)
+  public static func run(
+    _ arguments: [String], environment: [String: String] = [:], seconds: Int = 30
+  ) throws -> Run {
+    try execute([binary] + arguments, environment: environment, seconds: seconds)
   }
 
-  /// Runs any program, and waits for its end; after 30 s it is killed.
-  public static func execute(_ command: [String], environment: [String: String] = [:]) throws -> Run {
+  /// Runs any program, and waits for its end; after 30 s, or as many as are given, it is killed.
+  public static func execute(
+    _ command: [String], environment: [String: String] = [:], seconds: Int = 30
+  ) throws -> Run {
     let directory = try TemporaryDirectory()
     let (pid, output) = try spawn(command, environment: environment, errors: directory.path + "/stderr")
     defer { close(output) }
-    let deadline = Deadline.after(.seconds(30))
+    let deadline = Deadline.after(.seconds(seconds))
     var text: [UInt8] = []
     var entry = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
     while poll(&entry, 1, deadline.milliseconds) > 0 {

@@ -146,7 +146,9 @@ extension Owner {
     }
     windowQuestion.succeeded()
     switch windowPurpose {
-    case .floor: windowFloor = seq
+    case .floor:
+      // While all of this generation is in the window, events of older ones may be too.
+      windowFloor = seq > SeqSpace.base(generation: configuration.generation) ? seq : 0
     case .filled: if phase == .filling { fill.firstSeq = seq }
     case .oldest: rebuild?.oldest = seq
     case .window: rebuild?.windowBegin = seq

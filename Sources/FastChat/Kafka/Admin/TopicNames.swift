@@ -17,6 +17,9 @@ public struct TopicNames: Sendable, Equatable {
     return generation
   }
 
+  /// An empty topic: the log of this generation, above the first, is complete. Servers take no other one.
+  public func mark(generation: Int64) -> String { "\(prefix).generation.\(generation)" }
+
   public var state: String { "\(prefix).state" }
   public var reads: String { "\(prefix).reads" }
   /// The group of all routers.

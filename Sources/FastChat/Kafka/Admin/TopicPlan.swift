@@ -44,6 +44,10 @@ public struct TopicPlan: Sendable {
     TopicPlan(name: topics.reads, partitions: partitions, settings: compacted + [readsSegment])
   }
 
+  public static func mark(_ topics: TopicNames, generation: Int64) -> TopicPlan {
+    TopicPlan(name: topics.mark(generation: generation), partitions: 1, settings: compacted)
+  }
+
   public static func inbox(_ topics: TopicNames, _ server: ServerEpoch) -> TopicPlan {
     TopicPlan(
       name: topics.inbox(server), partitions: 1,

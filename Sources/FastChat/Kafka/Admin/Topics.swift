@@ -31,15 +31,43 @@ public final class Topics {
   }
 
   /// The newest generation of the log, and its partitions; nil where there is none.
+  /// - Throws: `wrongTopic` where a newer one was begun and is not complete.
   public func newestLog() throws(KafkaError) -> (generation: Int64, partitions: Int32)? {
-    var newest: (generation: Int64, partitions: Int32)?
-    for topic in try client.describeTopics().topics {
-      guard let generation = names.generation(ofLog: topic.name), generation > newest?.generation ?? 0 else {
-        continue
-      }
-      newest = (generation, Int32(topic.partitions))
+    guard let newest = try logs().last else { return nil }
+    guard newest.isComplete else {
+      throw KafkaError(
+        .wrongTopic,
+        "the Kafka topic \(names.log(generation: newest.generation)) is not complete: fastchat new-generation did not "
+          + "end; run it again")
     }
-    return newest
+    return (newest.generation, newest.partitions)
+  }
+
+  /// A generation of the log that has a topic.
+  public struct LogTopic: Sendable {
+    public var generation: Int64
+    public var partitions: Int32
+    /// The first, or one that its command has marked.
+    public var isComplete: Bool
+  }
+
+  /// All generations that have a topic, in order.
+  public func logs() throws(KafkaError) -> [LogTopic] {
+    let topics = try client.describeTopics().topics
+    let all = Set(topics.map(\.name))
+    let logs = topics.compactMap { topic in
+      names.generation(ofLog: topic.name).map { generation in
+        LogTopic(
+          generation: generation, partitions: Int32(topic.partitions),
+          isComplete: generation == 1 || all.contains(names.mark(generation: generation)))
+      }
+    }
+    return logs.sorted { $0.generation < $1.generation }
+  }
+
+  /// Partitions of a topic; nil where there is none.
+  public func partitions(of name: String) throws(KafkaError) -> Int32? {
+    try client.describeTopics().topics.first { $0.name == name }.map { Int32($0.partitions) }
   }
 
   /// Makes the topic where it is not there, waits until all its partitions are led, and looks at its

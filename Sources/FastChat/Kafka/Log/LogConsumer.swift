@@ -7,6 +7,10 @@ public enum LogFetch {
   case record(LogRecord)
   /// A record that is not ours stands at this place: passed by, counted. With when the log took it.
   case foreign(Seq, appended: WallTime)
+  /// An event of an older generation, with which this one begins: owners that read on pass it by.
+  case refilled(RefilledEvent, Seq, appended: WallTime)
+  /// Behind the last of these.
+  case refillEnded(Seq, appended: WallTime)
   /// The place to begin with is not in the log (any more): nothing comes in this reading.
   case outOfRange
   /// The reading goes on by itself when the brokers do.
@@ -94,6 +98,12 @@ public final class LogConsumer {
       let append = decoder.decode(
         key: message.pointee.keyBytes, value: value, partition: message.pointee.partition)
     else {
+      if let value = message.pointee.valueBytes {
+        if let event = RefillCodec.decode(key: message.pointee.keyBytes, value: value) {
+          return .refilled(event, seq, appended: appended)
+        }
+        if RefillCodec.isEnd(value) { return .refillEnded(seq, appended: appended) }
+      }
       if message.pointee.valueBytes.map(LogCodec.isProbe) != true { countForeign(message.pointee) }
       return .foreign(seq, appended: appended)
     }

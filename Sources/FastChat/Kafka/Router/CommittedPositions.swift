@@ -1,9 +1,10 @@
 import CRdkafka
 public import Chat
 
-/// Asks how far the group of routers has committed, without being a member of it.
+/// Asks how far the group of routers has committed, without being a member of it, or says so for a group that has
+/// no members.
 ///
-/// Its call waits for brokers, at most `KafkaConfiguration.waitMilliseconds`.
+/// Its calls wait for brokers, at most `KafkaConfiguration.waitMilliseconds`.
 public final class CommittedPositions {
   private let client: KafkaClient
   private let logTopic: String
@@ -28,5 +29,23 @@ public final class CommittedPositions {
       throw client.error(cause, "asking for the committed position of partition \(partition)")
     }
     return element.offset < 0 ? nil : base + element.offset - 1
+  }
+
+  /// Commits for all partitions at once, from 0 on; false where the group has members yet: one that is gone keeps
+  /// its place for `RouterGroup.sessionMilliseconds`.
+  public func commit(_ positions: [Seq]) throws(KafkaError) -> Bool {
+    let list = PartitionList(
+      logTopic, positions.indices.map { (partition: Int32($0), offset: positions[$0] + 1 - base) })
+    var cause = rd_kafka_commit(client.handle, list.list, 0)
+    if cause == RD_KAFKA_RESP_ERR_NO_ERROR {
+      cause = list.elements.first { $0.err != RD_KAFKA_RESP_ERR_NO_ERROR }?.err ?? cause
+    }
+    switch cause {
+    case RD_KAFKA_RESP_ERR_NO_ERROR: return true
+    case RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID, RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION,
+      RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS, RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
+      return false
+    default: throw client.error(cause, "committing positions")
+    }
   }
 }

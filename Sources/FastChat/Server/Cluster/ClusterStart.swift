@@ -7,7 +7,7 @@ struct ClusterStart {
   /// Milliseconds for the first word from a broker: an address that is wrong is said within 10 s.
   static let firstWordMilliseconds: Int32 = 6_000
   /// The log is kept for the window and a day more: who comes back at its end still has time to read.
-  private static let spareMilliseconds: Int64 = 24 * 3_600_000
+  static let spareMilliseconds: Int64 = 24 * 3_600_000
 
   let configuration: KafkaConfiguration
   let names: TopicNames

@@ -125,13 +125,14 @@ extension OwnerHost {
 
   /// What came of the log. After a pause there may still come what the same drain had fetched, bounded by that.
   func take(_ fetched: LogFetch, _ number: UInt64) {
-    guard number == reading?.number else { return }
+    guard number == reading?.number else { return refill.take(fetched, number) }
     switch fetched {
     case .record(let record):
       guard follows(record.seq) else { return }
       lastAppended = record.appended
       received(record, reading: number)
-    case .foreign(let seq, let appended):
+    case .foreign(let seq, let appended), .refilled(_, let seq, let appended),
+      .refillEnded(let seq, let appended):
       guard follows(seq) else { return }
       lastAppended = appended
       input { $0.foreign(seq: seq, appended: appended, reading: number) }
@@ -173,13 +174,22 @@ extension OwnerHost {
   // MARK: The state topic
 
   /// The committed position first, then all rows up to the end that there is then.
-  func readState(_ number: UInt64) {
+  /// - Parameter view: gets the events of older generations before that.
+  func readState(_ number: UInt64, refilling view: ViewID?) {
     router.links.state.stop(.state, partition: partition)
     isLogPaused = false
     isStatePaused = false
     if reading?.isBegun == true { router.links.log.resume(partition: partition) }
     stateReading = StateReading(number: number)
-    beginStateReading()
+    refill.stop()
+    guard let view else { return beginStateReading() }
+    // The owner has forgotten what it read of the log.
+    reading = nil
+    stateReading?.isAsking = true
+    refill.begin(view: view) { [unowned self] in
+      guard stateReading?.number == number else { return }
+      beginStateReading()
+    }
   }
 
   private func beginStateReading() {

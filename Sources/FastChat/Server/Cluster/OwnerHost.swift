@@ -29,6 +29,10 @@ final class OwnerHost {
   var isStatePaused = false
   /// Read positions for a view that was rebuilt.
   private(set) var reads: ReadsRestore!
+  /// Events of older generations for a view that is being rebuilt.
+  private(set) var refill: RefillRestore!
+  /// The view that this owner began to rebuild last.
+  private var rebuilt: ViewID?
   /// When the log took the last record that was handed in.
   var lastAppended: WallTime = 0
 
@@ -42,6 +46,7 @@ final class OwnerHost {
         hashSeedLow: .random(in: 0 ... .max), hashSeedHigh: .random(in: 0 ... .max),
         idSeed: .random(in: 0 ... .max)))
     reads = ReadsRestore(self)
+    refill = RefillRestore(self)
   }
 
   func end() {
@@ -50,6 +55,7 @@ final class OwnerHost {
     owner.revoked()
     stopReading()
     reads.stop()
+    refill.stop()
   }
 
   // MARK: Inputs
@@ -87,6 +93,7 @@ final class OwnerHost {
     let (tick, wall) = (router.tick, router.wall)
     input { $0.tick(tick: tick, wall: wall) }
     retryReading()
+    refill.tick()
     if owner.isInService { reads.tick() }
   }
 
@@ -112,7 +119,9 @@ final class OwnerHost {
         host.input { $0.viewRead(answer) }
       }
     case .apply(let request): apply(request)
-    case .beginRebuild(let request): rebuild(.beginRebuild(request), request.tag)
+    case .beginRebuild(let request):
+      rebuilt = request.id
+      rebuild(.beginRebuild(request), request.tag)
     case .restore(let request): rebuild(.restore(request), request.tag)
     case .readDirectories(let tag):
       router.readDirectories { [weak self] ids in
@@ -122,7 +131,9 @@ final class OwnerHost {
     case .readLeases(let tag): readLeases(tag)
     case .send(let target, let batch): send(batch, to: target)
     case .verdict(let target, let verdict): send(verdict, to: target)
-    case .readLog(let reading, let place): readLog(reading, from: place)
+    case .readLog(let reading, let place):
+      refill.stop()
+      readLog(reading, from: place)
     case .pauseLog: pause(true)
     case .resumeLog: pause(false)
     case .askLogEnd(let tag):
@@ -137,7 +148,10 @@ final class OwnerHost {
         if case .seq(let seq) = answer { first = seq }
         host.input { $0.windowBegins(tag: tag, seq: first) }
       }
-    case .readState(let reading): readState(reading)
+    case .readState(let reading):
+      // One that is in service only looks for outcomes that are too old.
+      let view = router.generation > 1 && !owner.isInService ? rebuilt : nil
+      readState(reading, refilling: view)
     case .commit(let tag, let upto, let rows):
       member.commit(StateCommit(partition: partition, upto: upto, rows: rows), tag: tag, of: self)
     case .stop(let reason): router.group.stop(partition, reason)

@@ -12,6 +12,9 @@ enum Help {
              fastchat rebuild [flags]   have a cluster's view in Redis made again from Kafka; also takes
                                         --partition N (once more for each), --dry-run (compare the two,
                                         change nothing), --lose-older (events that Kafka has no more)
+             fastchat new-generation [flags]
+                                        begin the log anew where Kafka lost records: --dry-run,
+                                        --lose-history, --at-once (OPERATIONS)
              fastchat client ADDRESS    chat from a terminal; see fastchat client --help
              fastchat options           print the page of all options (Markdown)
              fastchat --help, --version

@@ -6,6 +6,8 @@ public enum Invocation: Sendable {
   case doctor(Configuration, notes: [String], json: Bool)
   /// Have the view in Redis made again from Kafka, or compare the two.
   case rebuild(Configuration, RebuildOrder)
+  /// Begin a new generation of the log.
+  case newGeneration(Configuration, GenerationOrder)
   /// Print a text on standard output and end with 0.
   case show(String)
   /// Talk to a server from a terminal; the words behind the command.
@@ -50,22 +52,32 @@ public enum Invocation: Sendable {
       self = .doctor(configuration, notes: notes, json: flags.has("json"))
     } else if command == "rebuild" {
       let order = try RebuildOrder(flags)
-      let (configuration, _) = try Self.configuration(flags, environment, descriptors: .max)
-      guard configuration.cluster != nil else {
-        throw ConfigurationError("\(command) needs --kafka and --redis, as serve got them")
-      }
-      self = .rebuild(configuration, order)
+      self = .rebuild(try Self.cluster(command, flags, environment), order)
+    } else if command == "new-generation" {
+      self = .newGeneration(try Self.cluster(command, flags, environment), GenerationOrder(flags))
     } else {
       let (configuration, notes) = try Self.configuration(flags, environment, descriptors: descriptors)
       self = .serve(configuration, notes: notes)
     }
   }
 
-  private static let commands = ["serve", "client", "doctor", "options", "rebuild"]
+  private static let commands = ["serve", "client", "doctor", "options", "rebuild", "new-generation"]
   private static let ownFlags: [String: [Flags.Own]] = [
     "doctor": [Flags.Own(name: "json")], "rebuild": RebuildOrder.flags,
+    "new-generation": GenerationOrder.flags,
   ]
   private static let configOption = "config"
+
+  /// What a command of an operator works on.
+  private static func cluster(
+    _ command: String, _ flags: Flags, _ environment: [(name: String, value: String)]
+  ) throws(ConfigurationError) -> Configuration {
+    let (configuration, _) = try configuration(flags, environment, descriptors: .max)
+    guard configuration.cluster != nil else {
+      throw ConfigurationError("\(command) needs --kafka and --redis, as serve got them")
+    }
+    return configuration
+  }
 
   private static func configuration(
     _ flags: Flags, _ environment: [(name: String, value: String)], descriptors: Int

@@ -18,12 +18,13 @@ final class LogDesk {
   private let state: StateReader
   private var lastReading: UInt64 = 0
 
-  init(_ cluster: ClusterConfiguration) throws(StartFailure) {
+  /// The newest generation of a cluster's log.
+  convenience init(_ cluster: ClusterConfiguration) throws(StartFailure) {
     do throws(KafkaError) {
       let settings = cluster.kafkaSettings.map { ($0.name, $0.value) }
       let configuration = try KafkaConfiguration(
         brokers: cluster.brokers, settings: Dictionary(settings) { $1 }, clientID: "fastchat-operator")
-      names = TopicNames(prefix: cluster.topicPrefix)
+      let names = TopicNames(prefix: cluster.topicPrefix)
       let topics = try Topics(configuration, names: names)
       _ = try topics.brokers(milliseconds: ClusterStart.firstWordMilliseconds)
       guard let newest = try topics.newestLog() else {
@@ -32,19 +33,25 @@ final class LogDesk {
           "there is no Kafka topic \(names.log(generation: 1)): no server was started here with this --kafka-prefix"
         )
       }
-      (generation, partitions) = newest
-      guard let id = try LogIdentity.read(configuration, topics: names, partitions: partitions) else {
+      guard let id = try LogIdentity.read(configuration, topics: names, partitions: newest.partitions) else {
         throw KafkaError(
           .wrongTopic, "the Kafka topic \(names.state) is empty: it does not say which log this is")
       }
-      logID = id
-      watermarks = try Watermarks(configuration, topics: names, generation: generation)
-      positions = try CommittedPositions(configuration, topics: names, generation: generation)
-      log = try LogConsumer(configuration, topics: names, generation: generation, partitions: partitions)
-      state = try StateReader(configuration, topics: names, partitions: partitions)
+      try self.init(configuration, names, newest.generation, partitions: newest.partitions, logID: id)
     } catch {
       throw StartFailure(error.description)
     }
+  }
+
+  init(
+    _ configuration: KafkaConfiguration, _ names: TopicNames, _ generation: Int64, partitions: Int32,
+    logID: String
+  ) throws(KafkaError) {
+    (self.names, self.generation, self.partitions, self.logID) = (names, generation, partitions, logID)
+    watermarks = try Watermarks(configuration, topics: names, generation: generation)
+    positions = try CommittedPositions(configuration, topics: names, generation: generation)
+    log = try LogConsumer(configuration, topics: names, generation: generation, partitions: partitions)
+    state = try StateReader(configuration, topics: names, partitions: partitions)
   }
 
   /// The seqs of the first record and of the last one; the last is the first's predecessor where there is none.
@@ -81,13 +88,13 @@ final class LogDesk {
     var quiet = 0
     while last < upto {
       _ = log.drain()
-      try pause(&quiet, hasRead: log.count > 0, "partition \(partition) of the log")
+      try Self.pause(&quiet, hasRead: log.count > 0, "partition \(partition) of the log")
       for i in 0..<log.count where last < upto {
         switch log.fetched(i) {
         case .record(let record):
           if record.seq <= upto { try each(record) }
           last = record.seq
-        case .foreign(let seq, _): last = seq
+        case .foreign(let seq, _), .refilled(_, let seq, _), .refillEnded(let seq, _): last = seq
         case .outOfRange:
           throw StartFailure("partition \(partition) of the log does not reach back to \(after + 1)")
         case .failed: continue
@@ -101,15 +108,25 @@ final class LogDesk {
     _ partition: Int32, each: (StateRow) throws(StartFailure) -> Void
   ) throws(StartFailure) {
     lastReading += 1
-    try asking { () throws(KafkaError) in
+    try Self.rows(partition, of: state, watermarks, reading: lastReading, name: names.state, each: each)
+  }
+
+  static func rows(
+    _ partition: Int32, of state: StateReader, _ watermarks: Watermarks, reading: UInt64, name: String,
+    each: (StateRow) throws(StartFailure) -> Void
+  ) throws(StartFailure) {
+    do throws(KafkaError) {
       let end = try watermarks.stateEnd(partition)
-      try state.read(.state, partition: partition, reading: lastReading, upto: end)
+      guard end > 0 else { return }
+      try state.read(.state, partition: partition, reading: reading, upto: end)
+    } catch {
+      throw StartFailure(error.description)
     }
     defer { state.stop(.state, partition: partition) }
     var quiet = 0
     while true {
       _ = state.drain()
-      try pause(&quiet, hasRead: state.count > 0, "partition \(partition) of \(names.state)")
+      try pause(&quiet, hasRead: state.count > 0, "partition \(partition) of \(name)")
       for i in 0..<state.count {
         switch state.fetched(i) {
         case .row(let row): try each(row)
@@ -120,13 +137,13 @@ final class LogDesk {
     }
   }
 
-  private func pause(_ quiet: inout Int, hasRead: Bool, _ what: String) throws(StartFailure) {
-    quiet = hasRead ? 0 : quiet + Self.lookMilliseconds
+  private static func pause(_ quiet: inout Int, hasRead: Bool, _ what: String) throws(StartFailure) {
+    quiet = hasRead ? 0 : quiet + lookMilliseconds
     guard !hasRead else { return }
-    guard quiet < Self.patienceMilliseconds else {
-      throw StartFailure("\(what) cannot be read: nothing came for \(Self.patienceMilliseconds / 1000) s")
+    guard quiet < patienceMilliseconds else {
+      throw StartFailure("\(what) cannot be read: nothing came for \(patienceMilliseconds / 1000) s")
     }
-    usleep(UInt32(Self.lookMilliseconds) * 1_000)
+    usleep(UInt32(lookMilliseconds) * 1_000)
   }
 
   private func asking<Result>(_ body: () throws(KafkaError) -> Result) throws(StartFailure) -> Result {

@@ -152,7 +152,10 @@ private struct Rebuilding {
   /// What the log does not have would not come back.
   private func checkOlder(_ partition: Int32) throws(StartFailure) {
     guard !mayLoseOlder else { return }
-    let (first, last) = try log.ends(partition)
+    let (begin, last) = try log.ends(partition)
+    // A log that is whole since its generation began has what was there before as well.
+    let isRefilled = log.generation > 1 && begin == SeqSpace.base(generation: log.generation)
+    let first = isRefilled ? 0 : begin
     let upto = max(try redis.view(partition).applied ?? 0, try log.committed(partition) ?? 0)
     guard upto <= last else {
       throw StartFailure(
