@@ -132,6 +132,13 @@ extension ClusterTests {
           looked.output.contains(": 4 records of the old log are not in the view, and are taken over"),
           "\(looked.output)\(looked.errors)")
         #expect(try run(cluster, "--at-once").status == 0)
+        // As if it had died between the first view and the mark: it goes on, and takes nothing over again.
+        try Topics(
+          KafkaConfiguration(brokers: cluster.broker.addresses), names: TopicNames(prefix: cluster.prefix)
+        )
+        .delete("\(cluster.prefix).generation.2")
+        let twice = try run(cluster, "--at-once")
+        #expect(twice.status == 0 && !twice.output.contains("taken over"), "\(twice.output)\(twice.errors)")
         try server.restart()
         let again = try ChatTestClient.attached(
           port: server.port, user: "bob", device: "phone", cursors: cursors, log: log)

@@ -2,14 +2,15 @@ public import Chat
 
 /// What a new generation of the log needs of the views.
 extension RedisCommand {
-  /// Sets where a whole view stands; answered by 1, or by 0 where it has another id.
+  /// Sets where a whole view stands; answered by 1, or by 0 where it is another one or stands elsewhere.
   public static func moveView(
-    partition: Int32, id: ViewID, applied: Seq, hash: UInt64, appended: WallTime
+    partition: Int32, id: ViewID, from: Seq, to position: Seq, hash: UInt64, appended: WallTime
   ) -> RedisCommand {
     var command = RedisCommand(.moveView)
     command.add(RedisKeys.view(partition))
     command.add(id)
-    command.add(applied)
+    command.add(from)
+    command.add(position)
     command.add(hash)
     command.add(appended)
     return command

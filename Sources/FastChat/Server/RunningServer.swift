@@ -53,8 +53,9 @@ final class RunningServer {
       return RunningServer(context, shared, backbone: backbone, shards: try startShards(context))
     } catch {
       backbone.answerAll(shared)
-      _ = backbone.leave()
-      throw error
+      var failure = error
+      failure.leavesThreads = !backbone.leave()
+      throw failure
     }
   }
 

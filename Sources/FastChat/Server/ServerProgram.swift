@@ -33,6 +33,7 @@ public enum ServerProgram {
       var line = "fastchat: \(error.message)\n"
       line.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
       code = exitFailure
+      isOver = isOver && !error.leavesThreads
     }
     // Nothing is taken away from under threads that still run.
     if !isOver { _exit(code) }

@@ -63,10 +63,10 @@ public final class Watermarks {
     return found
   }
 
-  /// False where one of the partitions has no leader: a question to it would take all its time, and all other
-  /// questions wait for that.
+  /// False where one of the partitions has no leader, or nobody says so: a question to it would take all its time,
+  /// and all other questions wait for that.
   private func isLed(_ topic: TopicHandle, _ partitions: [Int32]) -> Bool {
-    guard let found = try? client.describeTopics(only: topic).topics.first else { return true }
+    guard let found = try? client.describeTopics(only: topic).topics.first else { return false }
     return found.leaderless.allSatisfy { !partitions.contains($0) }
   }
 

@@ -29,14 +29,16 @@ public final class LogConsumer {
   public private(set) var foreignCount = 0
 
   /// Connects, and waits until the topic is there, at most `KafkaConfiguration.waitMilliseconds`.
-  public init(_ configuration: KafkaConfiguration, topics: TopicNames, generation: Int64, partitions: Int32)
-    throws(KafkaError)
-  {
+  /// - Parameter led: false: partitions that nobody leads are not waited for.
+  public init(
+    _ configuration: KafkaConfiguration, topics: TopicNames, generation: Int64, partitions: Int32,
+    led: Bool = true
+  ) throws(KafkaError) {
     fetcher = try Fetcher(configuration)
     topic = try TopicHandle(fetcher.client, topics.log(generation: generation))
     base = SeqSpace.base(generation: generation)
     decoder = LogDecoder(partitions: partitions)
-    try fetcher.client.waitFor(topic, partitions: Int(partitions))
+    try fetcher.client.waitFor(topic, partitions: Int(partitions), led: led)
   }
 
   /// Becomes readable when there is something to drain.

@@ -29,11 +29,13 @@ public final class RouterGroup {
   private let logTopic: String
   private let base: Seq
   private var isOver = false
-  /// The group asked for the partitions back, and was not answered yet.
-  private var owesAnswer = false
+  /// Since when the group waits to be given the partitions back, in milliseconds; nil where it does not.
+  private var owesAnswerSince: Int64?
+  /// Milliseconds that it waits at most: all its members stand still so long.
+  private static let heldMilliseconds: Int64 = 3_000
 
-  /// The group waits with dividing its partitions anew as long as this is set: a transaction under way names
-  /// this membership as it is, and would fail under the next one. Moments only, since everybody waits.
+  /// The group waits with dividing its partitions anew as long as this is set, but not for long: a transaction
+  /// under way names this membership as it is, and fails under the next one, to be tried again.
   public var isHeld = false {
     didSet { if !isHeld { answerRevocation() } }
   }
@@ -86,6 +88,9 @@ public final class RouterGroup {
       }
       rd_kafka_event_destroy(event)
     }
+    if let since = owesAnswerSince, Clock.milliseconds() - since >= Self.heldMilliseconds {
+      answerRevocation()
+    }
   }
 
   private func rebalance(_ event: OpaquePointer) {
@@ -93,7 +98,7 @@ public final class RouterGroup {
       let list = rd_kafka_event_topic_partition_list(event)
     else {
       if !isOver { events.append(.revoked) }
-      owesAnswer = true
+      owesAnswerSince = owesAnswerSince ?? Clock.milliseconds()
       if !isHeld { answerRevocation() }
       return
     }
@@ -105,8 +110,8 @@ public final class RouterGroup {
   }
 
   private func answerRevocation() {
-    guard owesAnswer else { return }
-    owesAnswer = false
+    guard owesAnswerSince != nil else { return }
+    owesAnswerSince = nil
     rd_kafka_assign(client.handle, nil)
   }
 

@@ -19,6 +19,8 @@ final class BrokerHelper: @unchecked Sendable {
   private let monitor = Monitor()
   // Guarded by the monitor.
   private var jobs: [(ticket: UInt64, job: BrokerJob)] = []
+  /// The last job went before others that had waited for longer.
+  private var hasOvertaken = false
   private var isClosed = false
 
   init() throws(LoopError) { answers = try Mailbox(capacity: Self.jobsMax) }
@@ -52,7 +54,12 @@ final class BrokerHelper: @unchecked Sendable {
   private func next() -> (UInt64, BrokerJob)? {
     monitor.locked {
       while jobs.isEmpty, !isClosed { _ = monitor.wait(until: Clock.tick() + Self.waitMilliseconds) }
-      return isClosed ? nil : jobs.removeFirst()
+      guard !isClosed else { return nil }
+      // Every other time it is the turn of who would wait for ever behind commits that are slow.
+      let last = jobs.firstIndex { $0.job.rank == BrokerJob.lastRank }
+      let isOvertaking = jobs[0].job.rank == BrokerJob.commitRank && last != nil
+      defer { hasOvertaken = isOvertaking && !hasOvertaken }
+      return jobs.remove(at: isOvertaking && hasOvertaken ? last! : 0)
     }
   }
 }

@@ -33,14 +33,17 @@ enum BrokerJob: Sendable {
 extension BrokerJob {
   /// What goes first: the own inbox, without which nobody attaches to the whole server; then positions, of which
   /// no owner applies more than a minute's without a commit, while a question about a partition that nobody
-  /// leads takes its whole time.
+  /// leads takes its whole time. Where both wait, it is the turn of one of each.
   var rank: Int {
     switch self {
     case .makeInbox, .findInbox: 0
-    case .commit: 1
-    default: 2
+    case .commit: Self.commitRank
+    default: Self.lastRank
     }
   }
+
+  static let commitRank = 1
+  static let lastRank = 2
 }
 
 enum BrokerAnswer: Sendable {

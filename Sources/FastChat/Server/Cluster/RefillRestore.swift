@@ -24,6 +24,8 @@ final class RefillRestore {
   /// Of the attempt; an answer to an earlier one is passed by.
   private var number = firstReading
   private var retryAt: Tick = .max
+  /// When to ask again where the log begins.
+  private var oldestAt: Tick = .max
   private var view: ViewID = 0
   private var end: Seq = 0
   private var waiting: [RefilledEvent] = []
@@ -49,6 +51,7 @@ final class RefillRestore {
     stage = .idle
     number += 1
     retryAt = .max
+    oldestAt = .max
     waiting = []
     waitingSize = 0
     isUnderWay = false
@@ -57,6 +60,10 @@ final class RefillRestore {
 
   /// Ten times a second.
   func tick() {
+    if stage == .reading, host.router.tick >= oldestAt {
+      oldestAt = .max
+      askOldest()
+    }
     guard host.router.tick >= retryAt else { return }
     retryAt = .max
     if stage == .asking { ask() } else { restore() }
@@ -93,7 +100,10 @@ final class RefillRestore {
     let number = number
     host.broker(.oldestRecord(host.partition)) { host, answer in
       guard host.refill.number == number, host.refill.stage == .reading else { return }
-      guard case .seq(let oldest) = answer else { return host.refill.askOldest() }
+      guard case .seq(let oldest) = answer else {
+        host.refill.oldestAt = host.router.tick + OwnerHost.retryMilliseconds
+        return
+      }
       if oldest > host.refill.end { host.refill.endReading() }
     }
   }

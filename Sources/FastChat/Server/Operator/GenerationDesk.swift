@@ -7,6 +7,8 @@ final class GenerationDesk {
   /// Milliseconds until a deleted topic is gone, and until the group of routers has no members.
   private static let goneMilliseconds = 30_000
   private static let emptyMilliseconds = 90_000
+  /// Milliseconds that brokers may take to say who leads what.
+  private static let leaderMilliseconds: Int32 = 10_000
 
   let configuration: KafkaConfiguration
   let names: TopicNames
@@ -106,6 +108,30 @@ final class GenerationDesk {
       }
       usleep(1_000_000)
       waited += 1_000
+    }
+  }
+
+  /// Where the new log is to be gone on with, of each partition: what `commit` said.
+  func committed(generation: Int64) throws(StartFailure) -> [Seq] {
+    let group = try asking { () throws(KafkaError) in
+      try CommittedPositions(configuration, topics: names, generation: generation)
+    }
+    var positions: [Seq] = []
+    for partition in 0..<partitions {
+      guard let position = try asking({ () throws(KafkaError) in try group.committed(partition) }) else {
+        throw StartFailure(
+          "Kafka has forgotten where partition \(partition) of the new log begins; run it again")
+      }
+      positions.append(position)
+    }
+    return positions
+  }
+
+  /// Whether nobody leads a partition of a log.
+  func isLeaderless(_ partition: Int32, generation: Int64) throws(StartFailure) -> Bool {
+    try asking { () throws(KafkaError) in
+      try topics.leaderless(names.log(generation: generation), milliseconds: Self.leaderMilliseconds)
+        .contains(partition)
     }
   }
 

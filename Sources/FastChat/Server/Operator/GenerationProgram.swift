@@ -9,7 +9,8 @@ import Redis
 ///  looks -> makes the topic -> fills it and the state topic -> commits -> moves the views -> marks it
 ///           from here on no server starts ............................................................
 /// ```
-/// Run again after whatever ended it, it begins with the topic; all it reads is still there until it is marked.
+/// Run again after whatever ended it, it begins with the topic as long as no view was moved, since all that it reads
+/// is still there, and goes on with moving them afterwards.
 public enum GenerationProgram {
   private static let exitFailure: Int32 = 1
 
@@ -57,20 +58,30 @@ private struct NewGeneration {
     try tellUnapplied(views)
     guard !order.isDryRun else { return OperatorOutput.line("nothing was changed") }
 
+    // The first view that is moved is the sign that the log is whole: what it took over is nowhere else by then.
+    let isFilled = views.contains { ($0.applied ?? 0) / SeqSpace.generationSize == generation }
+    if !isFilled { try fill(generation) }
+    let positions = try desk.committed(generation: generation)
+    for (partition, view) in try readViews().enumerated() {
+      try move(Int32(partition), view, to: positions[partition])
+    }
+    try checkServers()
+    try desk.complete(generation)
+    OperatorOutput.line("generation \(generation) is complete; start the servers")
+  }
+
+  /// Makes the topic, with all that is to stand in it, and commits where its owners begin.
+  private func fill(_ generation: Int64) throws(StartFailure) {
     try desk.makeLog(generation)
     redis.wait(milliseconds: Self.startMilliseconds)
     try checkServers()
+    // A server that had begun to start before may have applied something.
+    let views = try readViews()
     var positions: [Seq] = []
     for partition in 0..<desk.partitions { positions.append(try refill(partition, generation)) }
     try takeOver(views, generation)
     try desk.commit(positions, generation: generation)
     try waitForRepeats(views)
-    for (partition, view) in views.enumerated() {
-      try move(Int32(partition), view, to: positions[partition], generation)
-    }
-    try checkServers()
-    try desk.complete(generation)
-    OperatorOutput.line("generation \(generation) is complete; start the servers")
   }
 
   private func checkServers() throws(StartFailure) {
@@ -131,6 +142,12 @@ private struct NewGeneration {
     guard let old = desk.old, let applied = view.applied, isWhole(view),
       applied / SeqSpace.generationSize == old || applied + 1 == SeqSpace.base(generation: old)
     else { return }
+    guard try !desk.isLeaderless(partition, generation: old) else {
+      let what =
+        "partition \(partition) of the old log has no leader: what it has and the view has not is lost"
+      guard order.mayLoseHistory else { throw StartFailure(what + "; --lose-history goes on all the same") }
+      return OperatorOutput.line(what)
+    }
     try Unapplied.walk(
       partition, applied: applied, try desk.log(old), redis, limits, now: OperatorOutput.now(), each: each)
   }
@@ -183,13 +200,11 @@ private struct NewGeneration {
     }
   }
 
-  private func move(_ partition: Int32, _ view: ViewState, to position: Seq, _ generation: Int64)
-    throws(StartFailure)
-  {
+  private func move(_ partition: Int32, _ view: ViewState, to position: Seq) throws(StartFailure) {
     // A view that is not there is rebuilt by its owner.
-    guard let id = view.id, isWhole(view) else { return }
+    guard let id = view.id, let applied = view.applied, isWhole(view), applied != position else { return }
     let command = RedisCommand.moveView(
-      partition: partition, id: id, applied: position, hash: RecordHash.foreign,
+      partition: partition, id: id, from: applied, to: position, hash: RecordHash.foreign,
       appended: OperatorOutput.now())
     guard try redis.ask(command) == .integer(1) else {
       throw StartFailure("partition \(partition): somebody else has written to the view; run it again")

@@ -50,7 +50,8 @@ final class LogDesk {
     (self.names, self.generation, self.partitions, self.logID) = (names, generation, partitions, logID)
     watermarks = try Watermarks(configuration, topics: names, generation: generation)
     positions = try CommittedPositions(configuration, topics: names, generation: generation)
-    log = try LogConsumer(configuration, topics: names, generation: generation, partitions: partitions)
+    log = try LogConsumer(
+      configuration, topics: names, generation: generation, partitions: partitions, led: false)
     state = try StateReader(configuration, topics: names, partitions: partitions)
   }
 
