@@ -9,6 +9,9 @@ final class Director {
   private static let recoveryMax = 90_000
   /// A request that waits no longer than this is nobody's trouble.
   private static let wellBelow = 1_000
+  /// Milliseconds that a server may take to say that it cannot start, and between two of its starts.
+  private static let startFailureMax = 10_000
+  private static let startPause = 500
 
   private let world: World
   private let board: Board
@@ -16,6 +19,12 @@ final class Director {
   private var generator: SeededGenerator
   private let say: (String) -> Void
   private let isInterrupted: () -> Bool
+  /// What instances stand on and cannot reach: the brokers, ways to Redis and Kafka; and when that was so last.
+  private var areBrokersDown = false
+  private var cut: Set<String> = []
+  private var lastOutage = Int.min / 2
+  /// When an instance that ended by itself is started again.
+  private var startAt = Int.min / 2
   /// What went wrong with the processes themselves.
   private(set) var differences: [String] = []
 
@@ -74,8 +83,11 @@ final class Director {
       let deadline = Deadline.after(.seconds(30))
       while !world.instances[instance].isReady, !deadline.hasPassed, !isInterrupted() { try wait(50) }
     case .killBrokers:
+      areBrokersDown = true
       for broker in 1...world.size.brokers { try world.kafka?.kill(broker) }
-    case .resumeBrokers: try world.kafka?.resumeAll()
+    case .resumeBrokers:
+      try world.kafka?.resumeAll()
+      areBrokersDown = false
     case .killLeader:
       guard let kafka = world.kafka else { return }
       let reader = try LogReader(brokers: kafka.addresses, prefix: World.topicPrefix)
@@ -90,10 +102,16 @@ final class Director {
     case .cutClients(let instance, let rule):
       world.relay.set(rule, on: world.instances[instance].clientLink)
     case .cutRedis(let instance, let rule):
+      note(rule, "redis \(instance)")
       if let link = world.instances[instance].redisLink { world.relay.set(rule, on: link) }
     case .cutKafka(let instance, let rule):
+      note(rule, "kafka \(instance)")
       for link in world.instances[instance].kafkaLinks { world.relay.set(rule, on: link) }
     }
+  }
+
+  private func note(_ rule: Relay.Rule, _ way: String) {
+    if rule == .pass { cut.remove(way) } else { cut.insert(way) }
   }
 
   /// Waits until all instances are ready and nobody's request has been waiting for long.
@@ -128,10 +146,16 @@ final class Director {
   }
 
   private func checkProcesses() {
+    let now = RunClock.milliseconds
+    if areBrokersDown || !cut.isEmpty || world.redis?.isRunning == false { lastOutage = now }
     for instance in world.instances {
-      guard let end = instance.unwantedEnd else { continue }
-      differences.append("instance \(instance.index) \(end)")
-      say(differences.last!)
+      guard let end = instance.unwantedEnd, now >= startAt else { continue }
+      startAt = now + Self.startPause
+      // One that is started without what it stands on says so and ends with 1, and is started again.
+      if instance.program.lastStatus != 1 || now - lastOutage > Self.startFailureMax {
+        differences.append("instance \(instance.index) \(end)")
+        say(differences.last!)
+      }
       try? instance.start()
     }
   }

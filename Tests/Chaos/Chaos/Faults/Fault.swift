@@ -111,10 +111,14 @@ struct FaultPlan: Sendable {
     let first = make(kind())
     guard generator.chance(overlapPercent) else { return first }
     let second = make(kind())
+    // A restart waits until the instance is ready, which it is not without what the other one takes away: that
+    // would come back only when all waits are over.
+    let kinds = first.kinds + second.kinds
+    if kinds.contains(.rolling), kinds.contains(where: \.hitsAll) { return first }
     let shift = Int.random(in: 0...max(first.steps.last?.at ?? 0, 1), using: &generator)
     let steps = first.steps + second.steps.map { Step(at: $0.at + shift, action: $0.action) }
     return Fault(
-      name: "two at once", kinds: first.kinds + second.kinds, hit: first.hit.union(second.hit),
+      name: "two at once", kinds: kinds, hit: first.hit.union(second.hit),
       hitsAll: first.hitsAll || second.hitsAll, steps: steps.sorted { $0.at < $1.at })
   }
 
