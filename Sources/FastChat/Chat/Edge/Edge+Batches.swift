@@ -296,7 +296,6 @@ extension Edge {
   /// An own join begins a listener, just before it: it reads the join, and what followed, from the view.
   private func join(_ dispatch: Dispatch, user: Int32) {
     let hint = dispatch.hint
-    guard mayBeNews(hint.seq, partition: dispatch.partition, to: user) else { return }
     if let number = membership(of: user, in: hint.chat) {
       memberships[number].pointee.joined = hint.seq
     } else {
@@ -334,18 +333,6 @@ extension Edge {
         settleLive(number)
       }
     }
-  }
-
-  /// Whether a session of the user is here that has not listed its chats at `seq` or later. Those that have know
-  /// better than a joining that comes late: he may have left again while nobody here listened.
-  private func mayBeNews(_ seq: Seq, partition: Int, to user: Int32) -> Bool {
-    var slot = users[user].pointee.firstSession
-    while slot >= 0 {
-      let session = sessions[slot]
-      slot = session.pointee.nextOfUser
-      if session.pointee.phase != .open || stands(session, before: seq, partition: partition) { return true }
-    }
-    return false
   }
 
   /// Whether an event of the partition at `seq` still concerns the session as a whole.
