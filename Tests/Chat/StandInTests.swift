@@ -80,10 +80,30 @@ private final class Locks {
     #expect(world.standIns.values.count { !$0.joined.isEmpty } == 1)
   }
 
-  @Test func aLeaseThatIsThereAgainAtOnceIsNotJudged() {
+  @Test func aMissingLeaseIsJudgedByTheFirstReadThatHasTheOwn() {
     let world = Locks("a", "b")
     world.run(10_000)
     world.living["b"] = nil
+    world.run(1_000)
+    #expect(world.joined == ["b": "a"])
+  }
+
+  @Test func leasesThatAllWereLostAreNotJudgedBeforeTheirHoldersCouldSetThemAgain() {
+    let world = Locks("a", "b")
+    world.run(10_000)
+    world.living = [:]
+    world.run(1_000)
+    world.living = ["a": 1, "b": 2]
+    world.run(5_000)
+    #expect(world.locks.isEmpty && world.joined.isEmpty)
+  }
+
+  /// It lost its own and set it again between two reads.
+  @Test func whoseOwnLeaseLapsedWaitsForTheOthers() {
+    let world = Locks("a", "b")
+    world.run(10_000)
+    world.living["b"] = nil
+    world.standIns["a"]!.leaseLapsed()
     world.run(1_000)
     world.living["b"] = 2
     world.run(5_000)

@@ -286,6 +286,7 @@ extension Edge {
       }
       slot = session.pointee.nextOfUser
     }
+    guard isNews(hint.seq, partition: dispatch.partition, to: user) else { return }
     if hint.role != .none {
       join(dispatch, user: user)
     } else if dispatch.chat >= 0 {
@@ -333,6 +334,18 @@ extension Edge {
         settleLive(number)
       }
     }
+  }
+
+  /// Whether a session of the user stands before an event at `seq`. Where none does, their lists know better than
+  /// an event that comes late: he may have come or gone again while nobody listened here, and nothing would tell.
+  private func isNews(_ seq: Seq, partition: Int, to user: Int32) -> Bool {
+    var slot = users[user].pointee.firstSession
+    while slot >= 0 {
+      let session = sessions[slot]
+      slot = session.pointee.nextOfUser
+      if stands(session, before: seq, partition: partition) { return true }
+    }
+    return false
   }
 
   /// Whether an event of the partition at `seq` still concerns the session as a whole.

@@ -23,8 +23,9 @@ public final class StandIns {
   public static let serversAtOnce = 4
   /// Milliseconds without a judgement after the directory came back.
   public static let judgementMilliseconds: Int64 = 2 * Limits.leaseMilliseconds
-  /// Milliseconds that a lease is missed before it is judged as lost for good: its holder would have set it
-  /// again by then.
+  /// Milliseconds that a lease is missed before it is judged as lost for good where the directory may have lost
+  /// them all: their holders would have set them again by then. Where the own lease has stood for as long, only
+  /// the other's death explains it, and it is judged at once.
   public static let absenceMilliseconds: Int64 = Limits.leaseRenewalMilliseconds
   /// Milliseconds between two reads of the leases after which the directory is taken to have been away.
   static let gapMilliseconds: Int64 = Limits.leaseMilliseconds
@@ -43,6 +44,8 @@ public final class StandIns {
   private var lastTag: UInt64 = 0
   private var own: ServerEpoch?
   private var ownUntil: Tick = .min
+  /// The first of the reads since which the own lease was never missed.
+  private var ownSeenSince: Tick?
   private var directories: [DirectoryID] = []
   private var readAt: Tick?
   private var judgesFrom: Tick = .max
@@ -77,7 +80,10 @@ public final class StandIns {
 
   /// The registrar's lease, as it is told to the shards.
   public func leaseHolds(epoch: Epoch, until: Tick) {
-    if let own, own.epoch != epoch { leaveAll() }
+    if let own, own.epoch != epoch {
+      ownSeenSince = nil
+      leaveAll()
+    }
     own = ServerEpoch(server: server, epoch: epoch)
     ownUntil = until
   }
@@ -85,6 +91,7 @@ public final class StandIns {
   /// The own lease lapsed, or is somebody else's.
   public func leaseLapsed() {
     ownUntil = .min
+    ownSeenSince = nil
     leaveAll()
   }
 
@@ -93,8 +100,11 @@ public final class StandIns {
     self.tick = tick
     guard !read.hasFailed else {
       judgesFrom = .max
+      ownSeenSince = nil
       return
     }
+    let isOwnThere = own.map(read.living.contains) ?? false
+    ownSeenSince = isOwnThere ? ownSeenSince ?? tick : nil
     let ids = read.directories.sorted()
     let cameBack = readAt.map { tick - $0 > Self.gapMilliseconds } ?? true
     if judgesFrom == .max || cameBack || ids != directories { judgesFrom = tick + Self.judgementMilliseconds }
@@ -146,7 +156,8 @@ public final class StandIns {
 
   private func judge() {
     guard tick >= judgesFrom, tick < ownUntil else { return }
-    for (server, since) in absent where tick - since >= Self.absenceMilliseconds {
+    let isDirectoryWhole = ownSeenSince.map { tick - $0 >= Self.absenceMilliseconds } ?? false
+    for (server, since) in absent where isDirectoryWhole || tick - since >= Self.absenceMilliseconds {
       if !places.contains(where: { $0.server == server }) { places.append(Place(server: server)) }
     }
     askForLocks()
