@@ -21,33 +21,8 @@ import Testing
 
   private func user(_ number: Int) -> [UInt8] { Array("user\(number)".utf8) }
 
-  /// Three primaries with a third of the slots each, and as many replicas as wanted, of the first ones.
-  private func withCluster(replicas: Int = 0, _ body: ([RedisServerProcess]) throws -> Void) throws {
-    try withRedisServers(try (0..<(3 + replicas)).map { _ in try RedisServerProcess(.clusterNode) }) {
-      nodes in
-      let busPorts = try nodes.map { try $0.busPort() }
-      for (number, node) in nodes.enumerated() where number > 0 {
-        try nodes[0].ask("CLUSTER", "MEET", "127.0.0.1", "\(node.port)", busPorts[number])
-      }
-      for (number, range) in [(0, 5_460), (5_461, 10_922), (10_923, 16_383)].enumerated() {
-        try nodes[number].ask("CLUSTER", "ADDSLOTSRANGE", "\(range.0)", "\(range.1)")
-      }
-      for node in nodes {
-        try node.wait("CLUSTER", "INFO") {
-          $0.contains("cluster_state:ok") && $0.contains("cluster_known_nodes:\(nodes.count)")
-        }
-      }
-      for number in 0..<replicas {
-        let id = try nodes[number].ask("CLUSTER", "MYID")
-        try nodes[3 + number].ask("CLUSTER", "REPLICATE", id)
-        try nodes[3 + number].wait("INFO", "replication") { $0.contains("master_link_status:up") }
-      }
-      try body(nodes)
-    }
-  }
-
   @Test func eachCommandGoesToThePrimaryOfItsSlot() throws {
-    try withCluster { nodes in
+    try withRedisCluster { nodes in
       let driver = try RedisPoolDriver("redis://127.0.0.1:1,127.0.0.1:\(nodes[1].port)")
       try driver.waitUntilReady()
       #expect(driver.pool.primaries == 3)
@@ -66,7 +41,7 @@ import Testing
   }
 
   @Test func oneAddressOfAClusterIsEnough() throws {
-    try withCluster { nodes in
+    try withRedisCluster { nodes in
       let driver = try RedisPoolDriver("127.0.0.1:\(nodes[2].port)")
       try driver.pump("the whole cluster") { driver.pool.isReady && driver.pool.primaries == 3 }
       for number in 0..<20 {
@@ -76,7 +51,7 @@ import Testing
   }
 
   @Test func aSlotThatMovesIsFollowed() throws {
-    try withCluster { nodes in
+    try withRedisCluster { nodes in
       let driver = try RedisPoolDriver("redis://127.0.0.1:\(nodes[0].port)?cluster")
       try driver.waitUntilReady()
       // A user whose slot the first node has, and another one in the same slot.
@@ -110,7 +85,7 @@ import Testing
 
   /// A script goes on to keys beside the one it is given: it must not be asked where only that one is.
   @Test func aPartitionOnItsWayIsNoAnswer() throws {
-    try withCluster { nodes in
+    try withRedisCluster { nodes in
       let driver = try RedisPoolDriver("redis://127.0.0.1:\(nodes[0].port)?cluster")
       try driver.waitUntilReady()
       let partition = try #require(
@@ -127,7 +102,7 @@ import Testing
   }
 
   @Test func aPrimaryThatDiesIsReplacedInItsPlace() throws {
-    try withCluster(replicas: 1) { nodes in
+    try withRedisCluster(replicas: 1) { nodes in
       let driver = try RedisPoolDriver("redis://127.0.0.1:\(nodes[0].port),127.0.0.1:\(nodes[1].port)")
       try driver.waitUntilReady()
       let place = try #require(driver.pool.places.firstIndex { $0.host?.port == nodes[0].port })
@@ -146,7 +121,7 @@ import Testing
   }
 
   @Test func aPrimaryMoreOrLessIsTaken() throws {
-    try withCluster { nodes in
+    try withRedisCluster { nodes in
       let driver = try RedisPoolDriver("redis://127.0.0.1:\(nodes[0].port)?cluster")
       try driver.waitUntilReady()
       // All that the third one has goes to the second one.
@@ -164,14 +139,5 @@ import Testing
       for primary in 0..<2 { #expect(try driver.directory(primary) != nil) }
       #expect(try driver.ask(.readDirectory, primary: 2) == nil)
     }
-  }
-}
-
-extension RedisServerProcess {
-  fileprivate func busPort() throws -> String {
-    let row = try ask("CLUSTER", "NODES")
-    // <id> <ip>:<port>@<bus port>...
-    guard let match = row.firstMatch(of: /@(\d+)/) else { throw TestFailure("no bus port in \(row)") }
-    return String(match.1)
   }
 }

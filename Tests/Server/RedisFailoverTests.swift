@@ -13,28 +13,9 @@ import Testing
     .takeLease(server: server, Self.lease, replacing: nil)
   }
 
-  /// A primary, a replica that follows it, and a sentinel that knows both.
-  private func withSentinel(
-    password: String? = nil,
-    _ body: (RedisServerProcess, RedisServerProcess, RedisServerProcess) throws -> Void
-  ) throws {
-    let primary = try RedisServerProcess(password: password)
-    let replica = try RedisServerProcess(
-      .server, ["--replicaof", "127.0.0.1 \(primary.port)"], password: password)
-    try replica.wait("INFO", "replication") { $0.contains("master_link_status:up") }
-    let sentinel = try RedisServerProcess(.sentinel(of: primary.port))
-    try withRedisServers([primary, replica, sentinel]) { _ in
-      if let password { try sentinel.ask("SENTINEL", "SET", "main", "auth-pass", password) }
-      try sentinel.wait("SENTINEL", "REPLICAS", "main") {
-        $0.contains("\(replica.port)") && !$0.contains("s_down")
-      }
-      try body(primary, replica, sentinel)
-    }
-  }
-
   @Test func sentinelsAreAskedForThePrimaryEachTime() throws {
-    try withSentinel(password: "geheim") { primary, replica, sentinel in
-      let driver = try RedisPoolDriver("sentinel://:geheim@127.0.0.1:1,127.0.0.1:\(sentinel.port)/main")
+    try withRedisSentinels(password: "geheim") { primary, replica, sentinels in
+      let driver = try RedisPoolDriver("sentinel://:geheim@127.0.0.1:1,127.0.0.1:\(sentinels[0].port)/main")
       try driver.waitUntilReady()
       #expect(driver.pool.places[0].host?.port == primary.port)
       var names = [try driver.directory()]
@@ -49,8 +30,8 @@ import Testing
   }
 
   @Test func aSentinelThatDoesNotKnowThePrimaryIsNoAnswer() throws {
-    try withSentinel { _, _, sentinel in
-      let driver = try RedisPoolDriver("sentinel://127.0.0.1:\(sentinel.port)/other")
+    try withRedisSentinels { _, _, sentinels in
+      let driver = try RedisPoolDriver("sentinel://127.0.0.1:\(sentinels[0].port)/other")
       try driver.pump("no answer") { driver.pool.lastFailure != nil }
       #expect("\(driver.pool.lastFailure!.failure)".contains("does not know"))
       #expect(try driver.ask(take("s")) == nil)

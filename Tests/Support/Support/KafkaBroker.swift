@@ -31,18 +31,18 @@ public final class KafkaBroker: @unchecked Sendable {
   public static var isApacheKafka: Bool { (try? shared.get().kind) == .apacheKafka }
 
   /// Starts brokers of its own; the mock cluster only where one is wanted and Apache Kafka cannot be had.
-  public init(brokers: Int = 1) throws {
+  /// - Parameter flags: of `scripts/kafka start`, beside the number of brokers.
+  public init(brokers: Int = 1, _ flags: [String] = []) throws {
     let directory = try TemporaryDirectory()
-    let started = try Self.script([
-      "start", directory.path, "--brokers", "\(brokers)", "--owner", "\(getpid())",
-    ])
+    let started = try Self.script(
+      ["start", directory.path, "--brokers", "\(brokers)", "--owner", "\(getpid())"] + flags)
     switch started.status {
     case 0:
       kind = .apacheKafka
       addresses = started.output
       self.directory = directory
       mock = nil
-    case Self.cannotBeHad where brokers == 1:
+    case Self.cannotBeHad where brokers == 1 && flags.isEmpty:
       kind = .mock
       let mock = try MockBrokerProcess()
       addresses = mock.addresses
@@ -70,6 +70,13 @@ public final class KafkaBroker: @unchecked Sendable {
     guard let directory else { throw TestFailure("the mock cluster cannot \(word)") }
     let status = try Self.script([word, directory.path] + ids.map { "\($0)" }).status
     guard status == 0 else { throw TestFailure("scripts/kafka \(word) ended with \(status)") }
+  }
+
+  /// Where brokers that were started with `--listener` speak that protocol.
+  public func addresses(_ listener: String) throws -> String {
+    let text = try String(contentsOfFile: (directory?.path ?? "") + "/listeners", encoding: .utf8)
+    return text.split(separator: "\n").map { $0.split(separator: " ") }.filter { $0[0] == listener }
+      .map { String($0[1]) }.joined(separator: ",")
   }
 
   /// Makes a topic in the mock cluster, whose Admin API cannot; nothing happens where the broker is another.

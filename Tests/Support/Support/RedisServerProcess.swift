@@ -41,7 +41,8 @@ public final class RedisServerProcess {
 
   // MARK: Life
 
-  /// Starts it again on the same port, without its data; what was said at its start holds again.
+  /// Starts it again on the same port, without its data; what was said at its start holds again. A node of a
+  /// cluster knows the others still.
   public func restart() throws {
     kill()
     guard try launch() else { throw TestFailure("redis-server does not start again") }
@@ -58,6 +59,9 @@ public final class RedisServerProcess {
   /// It stands still, and its connections with it.
   public func freeze() { if pid > 0 { Glibc.kill(pid, SIGSTOP) } }
   public func thaw() { if pid > 0 { Glibc.kill(pid, SIGCONT) } }
+
+  /// `host:port`.
+  public var address: String { "127.0.0.1:\(port)" }
 
   /// Asks it by `redis-cli`, and gives what that prints, without the end of the line.
   @discardableResult
@@ -104,6 +108,8 @@ public final class RedisServerProcess {
       command += [path, "--sentinel"] + settings
     case .server, .clusterNode:
       command += settings + ["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"]
+      // Redis waits 5 s for more replicas before it gives one its data.
+      command += ["--repl-diskless-sync-delay", "0"]
     }
     if case .clusterNode = role {
       // The port above by 10,000, which is usual, may not be there.
