@@ -16,7 +16,10 @@ public final class Topics {
   public init(_ configuration: KafkaConfiguration, names: TopicNames, replication: Int = 0)
     throws(KafkaError)
   {
-    client = try KafkaClient(RD_KAFKA_PRODUCER, configuration, own: [])
+    // It asks first of all, and brokers that want TLS or SASL say nothing to who comes without: they close, and
+    // only this tells that. Connections that were idle are not meant.
+    client = try KafkaClient(
+      RD_KAFKA_PRODUCER, configuration, defaults: [("log.connection.close", "true")], own: [])
     self.names = names
     self.replication = replication
   }
