@@ -77,11 +77,17 @@ extension KafkaClient {
     let heard = notices.last { $0.level <= 3 && !$0.text.contains("brokers are down") } ?? notices.last
     let refused =
       heard.map { $0.text.contains("uthentication") || $0.text.contains("SSL handshake failed") } ?? false
+    // Before 2.6.1 librdkafka's last message of SCRAM is not RFC 5802's, and Kafka 4 takes no other.
+    let scram =
+      heard?.text.contains("SASL mechanism SCRAM") == true && rd_kafka_version() < 0x0206_01ff
+      ? "; Kafka 4 lets nobody in by SCRAM who comes with librdkafka \(String(cString: rd_kafka_version_str())), "
+        + "which has to be 2.6.1 or later: take PLAIN with TLS" : ""
     let seconds = (milliseconds + 999) / 1000
     return KafkaError(
       refused ? .refused : .unreachable,
       "no Kafka broker of \(configuration.brokers) could be asked within \(seconds) s: "
         + (heard?.text ?? String(cString: rd_kafka_err2str(cause)))
+        + scram
         + "; check the addresses, the brokers' advertised.listeners, and the settings for TLS and SASL",
       cause: String(cString: rd_kafka_err2name(cause)))
   }
