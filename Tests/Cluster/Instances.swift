@@ -9,22 +9,27 @@ struct ClusterTests {}
 
 /// A Redis of its own, names of topics of its own on the run's broker, and servers on them.
 final class Instances {
-  let redis: RedisServerProcess
+  /// Nil where the test brought its own.
+  private let redis: RedisServerProcess?
+  private let redisFlags: [String]
   let broker: KafkaBroker
   let prefix: String
   private(set) var servers: [ServerProcess] = []
   private static let made = Atomic(0)
 
-  /// - Parameter own: brokers that the test may kill; otherwise the run's.
-  init(on own: KafkaBroker? = nil) throws {
+  /// - Parameters:
+  ///   - own: brokers that the test may kill; otherwise the run's.
+  ///   - redisFlags: of a Redis that the test brings; otherwise there is one for this.
+  init(on own: KafkaBroker? = nil, redisFlags: [String] = []) throws {
     broker = try own ?? KafkaBroker.shared.get()
-    redis = try RedisServerProcess()
+    redis = redisFlags.isEmpty ? try RedisServerProcess() : nil
+    self.redisFlags = redis.map { ["--redis", $0.address] } ?? redisFlags
     prefix = "c\(getpid())-\(Self.made.add(1, ordering: .relaxed).newValue)"
   }
 
   /// Where everything is, as all commands get it.
   var connection: [String] {
-    ["--kafka", broker.addresses, "--kafka-prefix", prefix, "--redis", "127.0.0.1:\(redis.port)"]
+    ["--kafka", broker.addresses, "--kafka-prefix", prefix] + redisFlags
   }
 
   /// The flags of a server in this cluster.
@@ -33,9 +38,10 @@ final class Instances {
   }
 
   /// Starts a server and waits until it is ready.
+  /// - Parameter others: flags beside those of the cluster, or in place of them.
   @discardableResult
-  func start(_ id: String) throws -> ServerProcess {
-    let server = try ServerProcess(flags(id))
+  func start(_ id: String, _ others: [String] = []) throws -> ServerProcess {
+    let server = try ServerProcess(flags(id) + others)
     servers.append(server)
     return server
   }
@@ -45,6 +51,7 @@ final class Instances {
   /// What `redis-cli` prints.
   @discardableResult
   func run(_ words: String...) throws -> String {
+    guard let redis else { throw TestFailure("the test has its own Redis") }
     let done = try ServerProcess.execute(["redis-cli", "-p", "\(redis.port)"] + words)
     guard done.status == 0 else { throw TestFailure("redis-cli: \(done.errors)") }
     return done.output
@@ -55,8 +62,10 @@ final class Instances {
 }
 
 /// Runs `body` with a cluster that lives as long as it.
-func withInstances(on own: KafkaBroker? = nil, _ body: (Instances) throws -> Void) throws {
-  let instances = try Instances(on: own)
+func withInstances(
+  on own: KafkaBroker? = nil, redisFlags: [String] = [], _ body: (Instances) throws -> Void
+) throws {
+  let instances = try Instances(on: own, redisFlags: redisFlags)
   try withExtendedLifetime(instances) {
     do {
       try body(instances)
