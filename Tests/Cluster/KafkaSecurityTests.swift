@@ -94,32 +94,34 @@ extension ClusterTests {
     @Test func serversComeToTheirBrokersBySASLAndTLS() throws {
       let secured = try Secured()
       try withInstances(on: secured.broker) { cluster in
-        let first = try cluster.start("s1", secured.named())
-        let second = try cluster.start("s2", secured.namedAndEncrypted())
-        let users = try Correspondence(first, second)
+        let refused = try [
+          (secured.named(Self.wrongPassword), "Authentication failed"),
+          (secured.namedAndEncrypted("PLAIN", Self.wrongPassword), "Authentication failed"),
+          (secured.namedAndEncrypted("SCRAM-SHA-512"), "credentials with SASL mechanism SCRAM-SHA-512"),
+          (secured.namedAndEncrypted(trusting: "other"), "certificate could not be verified"),
+          (secured.unsecured("SASL_PLAINTEXT"), "broker might require SASL authentication"),
+          (secured.unsecured("SSL"), "connecting to a SSL listener?"),
+        ]
+        let serve = ["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"] + cluster.flags("s3")
+        let ends = Mutex<[Int: ServerProcess.Run]>([:])
+        // Beside all the rest: each gives its brokers 6 s for their first word.
+        let group = DispatchGroup()
+        for (i, (flags, _)) in refused.enumerated() {
+          DispatchQueue.global().async(group: group) {
+            guard let run = try? ServerProcess.run(serve + flags, seconds: 10) else { return }
+            ends.withLock { $0[i] = run }
+          }
+        }
+        defer { group.wait() }
+
+        let users = try Correspondence(
+          cluster.start("s1", secured.named()), cluster.start("s2", secured.namedAndEncrypted()))
         for _ in 0..<3 { try users.write() }
         try users.settle()
         let run = try ServerProcess.run(["rebuild", "--dry-run"] + cluster.connection + secured.encrypted())
         #expect(run.status == 0 && run.output.hasSuffix("no differences\n"), "\(run.output)\(run.errors)")
 
-        let serve = ["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"] + cluster.flags("s3")
-        let refused = try [
-          (secured.named(Self.wrongPassword), "Authentication failed"),
-          (secured.namedAndEncrypted("PLAIN", Self.wrongPassword), "Authentication failed"),
-          (
-            secured.namedAndEncrypted("SCRAM-SHA-512"),
-            "invalid credentials with SASL mechanism SCRAM-SHA-512"
-          ),
-          (secured.namedAndEncrypted(trusting: "other"), "certificate could not be verified"),
-          (secured.unsecured("SASL_PLAINTEXT"), "broker might require SASL authentication"),
-          (secured.unsecured("SSL"), "connecting to a SSL listener?"),
-        ]
-        let ends = Mutex<[Int: ServerProcess.Run]>([:])
-        // Side by side: each gives its brokers 6 s for their first word.
-        DispatchQueue.concurrentPerform(iterations: refused.count) { i in
-          guard let run = try? ServerProcess.run(serve + refused[i].0, seconds: 10) else { return }
-          ends.withLock { $0[i] = run }
-        }
+        group.wait()
         for (i, (_, reason)) in refused.enumerated() {
           let end = try #require(ends.withLock { $0[i] })
           let lines = end.errors.split(separator: "\n").filter { !$0.contains("event=starting") }

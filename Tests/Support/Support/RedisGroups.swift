@@ -40,6 +40,8 @@ public func withRedisSentinels<Result>(
   let sentinels = try (0..<count).map { _ in try RedisServerProcess(.sentinel(of: primary.port)) }
   return try withRedisServers([primary, replica] + sentinels) { _ in
     for sentinel in sentinels {
+      // How often they tell each other what they know; a primary that comes back is demoted after four times this.
+      try sentinel.ask("SENTINEL", "DEBUG", "publish-period", "500")
       if let password { try sentinel.ask("SENTINEL", "SET", "main", "auth-pass", password) }
       try sentinel.ask("SENTINEL", "SET", "main", "quorum", "\(count / 2 + 1)")
     }
