@@ -26,6 +26,29 @@ extension ClusterTests {
       }
     }
 
+    /// Its sessions are where they were, and its place is another's until it hears from a broker again.
+    @Test func whoSaysThatNoBrokerAnswersIsStoodInFor() throws {
+      try withInstances { cluster in
+        let first = try cluster.start("s1")
+        let second = try cluster.start("s2")
+        let alice = try ChatTestClient.attached(port: first.port, user: "alice", device: "phone")
+        let bob = try ChatTestClient.attached(port: second.port, user: "bob", device: "phone")
+        let lease = try cluster.run("GET", "fc:{srv}:s2").filter { $0 != "\n" }
+        try cluster.run("SADD", "fc:{srv}:cut:all", "s2")
+        let deadline = Deadline.after(.seconds(20))
+        while !first.errors.contains("standing in for a server"), !deadline.hasPassed {
+          try cluster.run("SET", "fc:{srv}:cut:s2", lease, "PX", "3000")
+          usleep(100_000)
+        }
+        #expect(!deadline.hasPassed, "nobody stood in for it")
+        // It was not cut off in truth: its place is its own again, without a message lost on the way.
+        for _ in 0..<40 {
+          try bob.takeMessage(of: alice.say(to: "user:bob"))
+          usleep(100_000)
+        }
+      }
+    }
+
     /// Members, rooms and history come back from the log and the state topic.
     @Test func anEmptiedRedisIsFilledAgain() throws {
       try withInstances { cluster in
@@ -124,7 +147,9 @@ extension ClusterTests {
         try broker.kill()
         // Something that the brokers cannot confirm, and mostly a commit that waits for them.
         try alice.post(to: "user:bob")
-        sleep(2)
+        let deadline = Deadline.after(.seconds(20))
+        while try cluster.run("EXISTS", "fc:{srv}:cut:s1") == "0\n", !deadline.hasPassed { usleep(100_000) }
+        #expect(!deadline.hasPassed, "it did not say that no broker answers")
         server.signal(SIGTERM)
         #expect(try alice.socket.close().code == 4000)
         // The bounds of the end are 5 s, 3 s and 4 s; without them it took up to 40 s.

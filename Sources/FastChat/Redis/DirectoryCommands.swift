@@ -79,9 +79,15 @@ extension RedisCommand {
   public static func takeLock(
     server: String, holder: ServerEpoch, milliseconds: Int64 = Limits.leaseMilliseconds
   ) -> RedisCommand {
+    takeLease(RedisKeys.lock(server), among: RedisKeys.allLocks, of: server, holder, milliseconds)
+  }
+
+  private static func takeLease(
+    _ key: String, among all: String, of server: String, _ holder: ServerEpoch, _ milliseconds: Int64
+  ) -> RedisCommand {
     var command = RedisCommand(.takeLease, keys: 2)
-    command.add(RedisKeys.lock(server))
-    command.add(RedisKeys.allLocks)
+    command.add(key)
+    command.add(all)
     command.add(server)
     command.add(LeaseHolder(epoch: holder.epoch, host: holder.server, boot: "", process: 0).text)
     command.add("")
@@ -101,6 +107,28 @@ extension RedisCommand {
   public static var readLeases: RedisCommand {
     var command = RedisCommand(.readLeases)
     command.add(RedisKeys.allServers)
+    return command
+  }
+
+  /// Says for the time of a lease that a server reaches no broker; by the same script.
+  public static func markCut(_ server: ServerEpoch) -> RedisCommand {
+    takeLease(
+      RedisKeys.cut(server.server), among: RedisKeys.allCuts, of: server.server, server,
+      Limits.leaseMilliseconds)
+  }
+
+  /// Takes that back, where this epoch said it; answered by a number.
+  public static func unmarkCut(_ server: ServerEpoch) -> RedisCommand {
+    var command = RedisCommand(.dropLease)
+    command.add(RedisKeys.cut(server.server))
+    command.add(server.epoch)
+    return command
+  }
+
+  /// Who says so; answered by `LeasesRead(tag:reply:)`, `living` being those.
+  public static var readCuts: RedisCommand {
+    var command = RedisCommand(.readLeases)
+    command.add(RedisKeys.allCuts)
     return command
   }
 

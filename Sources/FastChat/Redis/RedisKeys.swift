@@ -24,6 +24,12 @@ enum RedisKeys {
   /// `fc:{srv}:lock:all`
   static let allLocks = "fc:{srv}:lock:all"
 
+  /// `fc:{srv}:cut:<server>`: it reaches no broker.
+  static func cut(_ server: String) -> String { "fc:{srv}:cut:\(server)" }
+
+  /// `fc:{srv}:cut:all`
+  static let allCuts = "fc:{srv}:cut:all"
+
   /// `fc:{log}:id`: which log everything here is of.
   static let log = "fc:{log}:id"
 

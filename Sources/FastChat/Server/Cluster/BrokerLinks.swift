@@ -4,7 +4,7 @@ import Kafka
 /// The router's ways to and from the brokers, each with threads of librdkafka's own behind it.
 final class BrokerLinks {
   /// Milliseconds without an acknowledged record after which a probe is appended.
-  private static let quietMilliseconds: Tick = 5_000
+  private static let quietMilliseconds: Tick = 2_000
 
   let configuration: KafkaConfiguration
   let names: TopicNames

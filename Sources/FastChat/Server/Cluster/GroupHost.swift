@@ -35,7 +35,7 @@ final class GroupHost {
 
   func standIn(for server: String) {
     guard !standsInFor.contains(server) else { return }
-    Log.info("standing in for a server that is gone", ["of": server])
+    Log.info("standing in for a server that is gone or cut off", ["of": server])
     standIns.append(Membership(router, instance: server))
   }
 

@@ -4,7 +4,19 @@ import Redis
 
 /// Looks at the leases of all servers four times a second: whom this one stands in for, whose inboxes nobody reads any
 /// more, and who is alive.
+///
+/// A server that has heard nothing from the brokers for a while keeps its lease, since its sessions are where they
+/// were, and says that it is cut off: others stand in for it as for a dead one. Nobody believes that who was without
+/// brokers himself a moment ago: where they were away for all, some hear from them sooner than others.
 final class LeaseWatch {
+  /// Seconds without an acknowledged record after which a server says that it is cut off. Where nobody writes, a
+  /// probe does every two.
+  private static let cutSeconds = 5
+  /// Seconds without one that do not come by chance.
+  private static let silentSeconds = 4
+  /// Milliseconds after such a silence in which no other server is believed to be cut off.
+  private static let doubtMilliseconds: Tick = 10_000
+
   /// Milliseconds between two looks at the inboxes that there are.
   private static let collectMilliseconds: Tick = 60_000
 
@@ -18,6 +30,14 @@ final class LeaseWatch {
   private var lastCollection: Tick = 0
   /// Who held a lease when it was last read.
   private(set) var living: Set<ServerEpoch> = []
+  /// When the log last acknowledged something, and the seconds that went by since. (Counted one by one: a process
+  /// that stood still has missed no answer.)
+  private var answeredAt: Tick?
+  private var silence = 0
+  private var lastSilence: Tick = .min / 2
+  /// Who says that it is cut off.
+  private var cut: Set<ServerEpoch> = []
+  private var hasSaidSo = false
 
   init(_ router: Router) {
     self.router = router
@@ -32,12 +52,27 @@ final class LeaseWatch {
   }
 
   func leaseIs(epoch: Epoch, heldUntil tick: Tick) {
-    if tick > router.tick {
+    // Without brokers it can take nobody's place, and has to leave those that it has.
+    if tick > router.tick, !isCut {
       standIns.leaseHolds(epoch: epoch, until: tick)
     } else {
       standIns.leaseLapsed()
     }
     perform()
+  }
+
+  private var isCut: Bool { silence >= Self.cutSeconds }
+
+  /// To be called each second, with the time of the last acknowledged record.
+  func heard(answeredAt tick: Tick?) {
+    silence = tick == answeredAt ? silence + 1 : 0
+    answeredAt = tick
+    if silence >= Self.silentSeconds { lastSilence = router.tick }
+    guard isCut || hasSaidSo else { return }
+    if isCut, !hasSaidSo { Log.warning("no broker answers; others stand in for this server where they can") }
+    let own = ServerEpoch(server: router.serverID, epoch: router.epoch)
+    router.redis.send(isCut ? .markCut(own) : .unmarkCut(own)) { _ in }
+    hasSaidSo = isCut
   }
 
   func fenced(server: String) {
@@ -47,12 +82,16 @@ final class LeaseWatch {
 
   private func readLeases() {
     lastRead = router.tick
+    router.redis.send(.readCuts) { [unowned self] reply in
+      cut = Set(reply.map { LeasesRead(tag: 0, reply: $0) }?.living ?? [])
+    }
     router.redis.send(.readLeases) { [unowned self] reply in
       var read = LeasesRead(tag: 0)
       if let reply { read = LeasesRead(tag: 0, reply: reply) } else { read.hasFailed = true }
-      standIns.leasesRead(read, tick: router.tick)
       collector.leasesRead(read, tick: router.tick)
       if !read.hasFailed { take(Set(read.living)) }
+      if router.tick - lastSilence >= Self.doubtMilliseconds { read.living.removeAll(where: cut.contains) }
+      standIns.leasesRead(read, tick: router.tick)
       perform()
     }
   }

@@ -173,6 +173,7 @@ final class Router {
       }
     }
     links.probe(self)
+    watch.heard(answeredAt: links.producer.acknowledgedAt)
     tellHealth()
     links.reportNotices()
     reportFigures()
