@@ -58,7 +58,10 @@ struct PartitionAudit {
     var audit = PartitionAudit(partition, redis, limits, from: from, upto: upto)
     try log.rows(partition) { row throws(StartFailure) in try audit.take(row) }
     try audit.checkState()
-    try audit.readLog(log, after: start - 1)
+    try log.firsts(partition, after: start - 1, upto: upto) { record throws(StartFailure) in
+      try audit.take(record)
+    }
+    try audit.checkEvents()
     try audit.walkView()
     return audit
   }
@@ -109,25 +112,6 @@ struct PartitionAudit {
 
   // MARK: The log
 
-  private mutating func readLog(_ log: LogDesk, after start: Seq) throws(StartFailure) {
-    let hash = KeyedHash(seedLow: .random(in: 0 ... .max), seedHigh: .random(in: 0 ... .max))
-    var dedupe = DedupeTable()
-    try log.records(partition, after: start, upto: upto) { record throws(StartFailure) in
-      let append = record.append
-      let name = hash(chat: append.chat, from: append.from, device: append.device, id: append.id)
-      dedupe.expire(at: record.appended)
-      guard dedupe.first(name, before: record.seq, appended: record.appended) == nil else { return }
-      if !dedupe.isFull {
-        dedupe.append(
-          DedupeTable.Entry(
-            key: name, seq: record.seq, outcome: .event, time: append.time, appended: record.appended))
-      }
-      try take(record)
-    }
-    try checkEvents()
-  }
-
-  /// The first of its (chat, from, device, id).
   private mutating func take(_ record: borrowing LogRecord) throws(StartFailure) {
     let append = record.append
     guard events.covers(record.seq), isEvent(append, record.seq) else { return }
@@ -170,24 +154,14 @@ struct PartitionAudit {
         if event["json"] != expected.head + event["prev"] + expected.tail {
           found.add("\(text(expected.chat)) \(expected.seq): the view has it otherwise than the log")
         }
-      } else if try !isTrimmed(expected) {
+      } else if try !redis.hasTrimmed(
+        expected.seq, of: key("h", expected.chat), keeping: limits.windowEvents)
+      {
         found.add("\(text(expected.chat)) \(expected.seq): in the log, not in the view")
       }
     }
     chunk.removeAll(keepingCapacity: true)
     chunkTexts = 0
-  }
-
-  /// Whether the chat has as many later events as are kept.
-  private func isTrimmed(_ expected: Expected) throws(StartFailure) -> Bool {
-    let history = key("h", expected.chat)
-    let replies = try redis.ask([
-      .eventCount(ofHistory: history), .events(ofHistory: history, from: 0, limit: 1),
-    ])
-    guard case .integer(let count) = replies[0], let first = StoredEvent.list(reply: replies[1])?.first else {
-      return false
-    }
-    return first.seq > expected.seq && count >= limits.windowEvents
   }
 
   // MARK: The view

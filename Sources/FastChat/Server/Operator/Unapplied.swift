@@ -50,18 +50,7 @@ struct Unapplied {
     let start = max(try log.first(partition, since: begin - Limits.dedupeSpanMilliseconds), ends.first)
     var unapplied = Unapplied(
       partition: partition, redis: redis, limits: limits, applied: applied, begin: begin)
-    let hash = KeyedHash(seedLow: .random(in: 0 ... .max), seedHigh: .random(in: 0 ... .max))
-    var dedupe = DedupeTable()
-    try log.records(partition, after: start - 1, upto: ends.last) { record throws(StartFailure) in
-      let append = record.append
-      let name = hash(chat: append.chat, from: append.from, device: append.device, id: append.id)
-      dedupe.expire(at: record.appended)
-      guard dedupe.first(name, before: record.seq, appended: record.appended) == nil else { return }
-      if !dedupe.isFull {
-        dedupe.append(
-          DedupeTable.Entry(
-            key: name, seq: record.seq, outcome: .event, time: append.time, appended: record.appended))
-      }
+    try log.firsts(partition, after: start - 1, upto: ends.last) { record throws(StartFailure) in
       try unapplied.take(record, each)
     }
     try unapplied.tell(each)
@@ -103,24 +92,12 @@ struct Unapplied {
         if let event = events.first {
           event["user"] == found.user && event["time"] == Array("\(found.time)".utf8)
         } else {
-          try wasTrimmed(found)
+          try redis.hasTrimmed(found.seq, of: history(found.chat), keeping: limits.windowEvents)
         }
     }
     for found in chunk where isInView[found.seq] != true { try each(found) }
     chunk.removeAll(keepingCapacity: true)
     chunkTexts = 0
-  }
-
-  /// Whether the chat has as many later events as are kept.
-  private func wasTrimmed(_ found: Found) throws(StartFailure) -> Bool {
-    let history = history(found.chat)
-    let replies = try redis.ask([
-      .eventCount(ofHistory: history), .events(ofHistory: history, from: 0, limit: 1),
-    ])
-    guard case .integer(let count) = replies[0], let first = StoredEvent.list(reply: replies[1])?.first else {
-      return false
-    }
-    return first.seq > found.seq && count >= limits.windowEvents
   }
 
   private func history(_ chat: [UInt8]) -> [UInt8] { PartitionKey.of("h", chat, partition: partition) }
