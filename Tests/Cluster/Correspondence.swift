@@ -54,10 +54,18 @@ final class Correspondence {
     for i in writers.indices {
       for chat in chats {
         let body = "\"\(rounds) of \(i) to \(chat)\""
-        writers[i].pending.append((try writers[i].client.post(to: chat, body: body), chat, body))
+        writers[i].pending.append((try post(to: chat, body: body, by: writers[i].client), chat, body))
       }
     }
     usleep(Self.roundMilliseconds * 1_000)
+  }
+
+  private func post(to chat: String, body: String, by client: ChatTestClient) throws -> String {
+    do {
+      return try client.post(to: chat, body: body)
+    } catch {
+      throw TestFailure("the session of who writes \(body) was ended: \(try client.socket.close())")
+    }
   }
 
   /// They go on until something is so.

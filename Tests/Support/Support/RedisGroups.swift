@@ -40,8 +40,8 @@ public func withRedisSentinels<Result>(
   let sentinels = try (0..<count).map { _ in try RedisServerProcess(.sentinel(of: primary.port)) }
   return try withRedisServers([primary, replica] + sentinels) { _ in
     for sentinel in sentinels {
-      // How often they tell each other what they know; a primary that comes back is demoted after four times this.
-      try sentinel.ask("SENTINEL", "DEBUG", "publish-period", "500")
+      // How often they ask servers and tell each other; a primary that comes back is demoted after four of these.
+      try sentinel.ask("SENTINEL", "DEBUG", "info-period", "500", "publish-period", "500")
       if let password { try sentinel.ask("SENTINEL", "SET", "main", "auth-pass", password) }
       try sentinel.ask("SENTINEL", "SET", "main", "quorum", "\(count / 2 + 1)")
     }
@@ -58,13 +58,15 @@ public func withRedisSentinels<Result>(
 }
 
 extension RedisServerProcess {
-  /// A replica gets nothing more of what its primary writes, and may take its place all the same. Ends with a
-  /// restart. Both need a password.
+  /// A replica gets nothing more of what its primary writes, and may take its place all the same; it follows
+  /// none until `followAgain`, or a restart. Both need a password.
   public func stopFollowing() throws {
     try ask("CONFIG", "SET", "masterauth", "another one")
     try ask("CLIENT", "KILL", "TYPE", "master")
     try wait("INFO", "replication") { $0.contains("master_link_status:down") }
   }
+
+  public func followAgain() throws { try ask("CONFIG", "SET", "masterauth", password ?? "") }
 
   /// How many bytes of a primary's writes it has, or has made itself.
   public func replicationOffset() throws -> Int {

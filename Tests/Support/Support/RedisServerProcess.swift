@@ -17,7 +17,7 @@ public final class RedisServerProcess {
   public private(set) var port: UInt16 = 0
   private let role: Role
   private let flags: [String]
-  private let password: String?
+  let password: String?
   private let directory: TemporaryDirectory
   private var pid: pid_t = 0
 
