@@ -98,6 +98,22 @@ import Testing
     #expect(shard.takeQueries().map(\.what) == [.member])
   }
 
+  /// After a failover to a replica that lacks something it knows less than what was acknowledged.
+  @Test func aViewThatWentBackAnswersNoRequest() {
+    let shard = ClusterShard.standing(at: 40)
+    shard.attach("alice", listed: [("dm:alice:bob", head: 30, joined: 0)])
+    let lease = shard.now + 100
+    shard.turn { $0.leaseHolds(until: lease) }
+    shard.later(200)
+    shard.frame(#"{"type":"history","id":"a","chat":"dm:alice:bob"}"#)
+    shard.frame(#"{"type":"chats","id":"b"}"#)
+    shard.frame(#"{"type":"send","id":"c","to":"room:a","body":1}"#)
+    let queries = shard.takeQueries()
+    #expect(queries.map(\.what).suffix(2) == [.chats(after: []), .member])
+    for query in queries { shard.answer(query, applied: 39) }
+    #expect(shard.errors == ["a unavailable", "b unavailable", "c unavailable"])
+  }
+
   @Test func aReportBelowThePositionStopsThePartition() throws {
     let shard = ClusterShard.standing(at: 40)
     shard.attach("alice", listed: [])

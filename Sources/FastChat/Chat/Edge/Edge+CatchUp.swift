@@ -223,11 +223,18 @@ extension Edge {
     _ id: SessionID, _ request: UInt32, _ answer: borrowing ViewAnswer
   ) -> (session: SessionPointer, number: Int32)? {
     guard let session = find(id), let number = findPending(session, request: request) else { return nil }
-    guard !answer.hasFailed, !answer.isRebuilding else {
+    guard !answer.hasFailed, !answer.isRebuilding, !isBehind(answer, session) else {
       answerUnavailable(session, number, mayHappen: false)
       return nil
     }
     return (session, number)
+  }
+
+  /// Whether the answer is of a view below what the session has been handed: one that went back, after a failover,
+  /// and will be whole again before long. What it lacks may have been acknowledged.
+  func isBehind(_ answer: borrowing ViewAnswer, _ session: SessionPointer) -> Bool {
+    let p = Int(answer.partition)
+    return answer.applied < max(partitions[p].position, stands(session, partition: p))
   }
 
   /// Somebody who is not in the chat is told what he would be told of any chat that he may not see.

@@ -169,7 +169,7 @@ extension Edge {
     let isMember = answer.member != nil
     // One that was long under way may be older than a removal.
     let isOld = tick - asked >= Limits.leaseMilliseconds
-    let hasFailed = answer.hasFailed || answer.isRebuilding || isOld
+    let hasFailed = answer.hasFailed || answer.isRebuilding || isOld || isBehind(answer, session)
     let isPublic = answer.room?.isPublic ?? false
     frame.withUnsafeBytes { text in
       if isMember, !hasFailed {
