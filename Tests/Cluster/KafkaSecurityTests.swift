@@ -108,7 +108,7 @@ extension ClusterTests {
         let group = DispatchGroup()
         for (i, (flags, _)) in refused.enumerated() {
           DispatchQueue.global().async(group: group) {
-            guard let run = try? ServerProcess.run(serve + flags, seconds: 10) else { return }
+            guard let run = try? ServerProcess.run(serve + flags, seconds: 40) else { return }
             ends.withLock { $0[i] = run }
           }
         }

@@ -114,6 +114,17 @@ import Testing
     #expect(shard.errors == ["a unavailable", "b unavailable", "c unavailable"])
   }
 
+  /// An answer that was long on its way is as old as its question, and no older.
+  @Test func anAnswerMayBeBelowWhatWentByMeanwhile() {
+    let shard = ClusterShard.standing(at: 40)
+    shard.attach("alice", listed: [("dm:alice:bob", head: 30, joined: 0)])
+    shard.frame(#"{"type":"chats","id":"b"}"#)
+    let queries = shard.takeQueries()
+    shard.turn { $0.received(shard.batch(since: 40, upto: 41)) }
+    for query in queries { shard.answer(query, applied: 40) }
+    #expect(queries.count == 1 && shard.errors.isEmpty)
+  }
+
   @Test func aReportBelowThePositionStopsThePartition() throws {
     let shard = ClusterShard.standing(at: 40)
     shard.attach("alice", listed: [])

@@ -64,17 +64,20 @@ extension Edge {
   /// Answers of the view; a tag that is not known any more is of a read that was given up.
   public func received(_ answer: borrowing ViewAnswer) {
     beginInput()
-    guard let read = viewReads.removeValue(forKey: answer.tag) else { return }
-    switch read {
+    guard let question = viewReads.removeValue(forKey: answer.tag) else { return }
+    let floor = question.floor
+    switch question.read {
     case .list(let id, let partition): received(list: answer, for: id, partition: partition)
     case .catchUp(let id, let chat):
       catchUpReads -= 1
       received(events: answer, for: id, chat: chat)
     case .history(let id, let request, let limit, let isForward):
-      received(history: answer, for: id, request, limit: limit, isForward: isForward)
-    case .members(let id, let request): received(members: answer, for: id, request)
-    case .chats(let id, let request, let listing): received(chats: answer, for: id, request, listing)
-    case .confirm(let id, let frame, let asked): confirmed(id, frame: frame, asked: asked, answer)
+      received(history: answer, for: id, request, floor: floor, limit: limit, isForward: isForward)
+    case .members(let id, let request): received(members: answer, for: id, request, floor: floor)
+    case .chats(let id, let request, let listing):
+      received(chats: answer, for: id, request, floor: floor, listing)
+    case .confirm(let id, let frame, let asked):
+      confirmed(id, frame: frame, asked: asked, floor: floor, answer)
     case .recent(let partition): received(recent: answer, partition: partition)
     case .relist(let partition, let user): received(relisted: answer, user: user, partition: partition)
     }
@@ -193,7 +196,7 @@ extension Edge {
 
   /// Up to where a session skips hints of the chats in which it is no listener of its own. Who catches up in one
   /// of them may not stop below: nothing would hand him what lies between.
-  private func stands(_ session: SessionPointer, partition p: Int) -> Seq {
+  func stands(_ session: SessionPointer, partition p: Int) -> Seq {
     guard session.pointee.unsettledPartitions > 0, let attach = attaches[Int32(session.pointee.id.slot)]
     else {
       return 0
@@ -220,21 +223,14 @@ extension Edge {
   // MARK: Answers to requests
 
   private func pending(
-    _ id: SessionID, _ request: UInt32, _ answer: borrowing ViewAnswer
+    _ id: SessionID, _ request: UInt32, floor: Seq, _ answer: borrowing ViewAnswer
   ) -> (session: SessionPointer, number: Int32)? {
     guard let session = find(id), let number = findPending(session, request: request) else { return nil }
-    guard !answer.hasFailed, !answer.isRebuilding, !isBehind(answer, session) else {
+    guard !answer.hasFailed, !answer.isRebuilding, answer.applied >= floor else {
       answerUnavailable(session, number, mayHappen: false)
       return nil
     }
     return (session, number)
-  }
-
-  /// Whether the answer is of a view below what the session has been handed: one that went back, after a failover,
-  /// and will be whole again before long. What it lacks may have been acknowledged.
-  func isBehind(_ answer: borrowing ViewAnswer, _ session: SessionPointer) -> Bool {
-    let p = Int(answer.partition)
-    return answer.applied < max(partitions[p].position, stands(session, partition: p))
   }
 
   /// Somebody who is not in the chat is told what he would be told of any chat that he may not see.
@@ -247,9 +243,12 @@ extension Edge {
   }
 
   private func received(
-    history answer: borrowing ViewAnswer, for id: SessionID, _ request: UInt32, limit: Int, isForward: Bool
+    history answer: borrowing ViewAnswer, for id: SessionID, _ request: UInt32, floor: Seq, limit: Int,
+    isForward: Bool
   ) {
-    guard let (session, number) = pending(id, request, answer), isMember(session, number, answer) else {
+    guard let (session, number) = pending(id, request, floor: floor, answer),
+      isMember(session, number, answer)
+    else {
       return
     }
     let chat = chat(ofPending: number)
@@ -279,8 +278,12 @@ extension Edge {
     removePending(session, number)
   }
 
-  private func received(members answer: borrowing ViewAnswer, for id: SessionID, _ request: UInt32) {
-    guard let (session, number) = pending(id, request, answer), isMember(session, number, answer) else {
+  private func received(
+    members answer: borrowing ViewAnswer, for id: SessionID, _ request: UInt32, floor: Seq
+  ) {
+    guard let (session, number) = pending(id, request, floor: floor, answer),
+      isMember(session, number, answer)
+    else {
       return
     }
     let start = output.count
@@ -304,9 +307,10 @@ extension Edge {
   }
 
   private func received(
-    chats answer: borrowing ViewAnswer, for id: SessionID, _ request: UInt32, _ listing: ChatListing
+    chats answer: borrowing ViewAnswer, for id: SessionID, _ request: UInt32, floor: Seq,
+    _ listing: ChatListing
   ) {
-    guard let (session, number) = pending(id, request, answer) else { return }
+    guard let (session, number) = pending(id, request, floor: floor, answer) else { return }
     for row in answer.rows {
       listing.rows.append(
         ChatRow(

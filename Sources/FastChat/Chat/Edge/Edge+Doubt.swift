@@ -16,7 +16,7 @@ extension Edge {
     let reads = viewReads.sorted { $0.key < $1.key }
     viewReads.removeAll()
     catchUpReads = 0
-    for (_, read) in reads { giveUp(read) }
+    for (_, question) in reads { giveUp(question.read) }
     for partition in 0..<configuration.partitions { doubt(partition: partition) }
   }
 

@@ -164,12 +164,14 @@ extension Edge {
   }
 
   /// The view's answer to `isKnownMember`.
-  func confirmed(_ id: SessionID, frame: [UInt8], asked: Tick, _ answer: borrowing ViewAnswer) {
+  func confirmed(
+    _ id: SessionID, frame: [UInt8], asked: Tick, floor: Seq, _ answer: borrowing ViewAnswer
+  ) {
     guard let session = find(id) else { return }
     let isMember = answer.member != nil
     // One that was long under way may be older than a removal.
     let isOld = tick - asked >= Limits.leaseMilliseconds
-    let hasFailed = answer.hasFailed || answer.isRebuilding || isOld || isBehind(answer, session)
+    let hasFailed = answer.hasFailed || answer.isRebuilding || isOld || answer.applied < floor
     let isPublic = answer.room?.isPublic ?? false
     frame.withUnsafeBytes { text in
       if isMember, !hasFailed {
@@ -401,7 +403,9 @@ extension Edge {
     lastTag += 1
     var query = query
     query.tag = lastTag
-    viewReads[lastTag] = read
+    let p = Int(query.partition)
+    let ahead = read.session.flatMap { find($0) }.map { stands($0, partition: p) } ?? 0
+    viewReads[lastTag] = ViewQuestion(read: read, floor: max(partitions[p].position, ahead))
     queries.append(query)
   }
 }

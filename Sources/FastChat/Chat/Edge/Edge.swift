@@ -94,7 +94,7 @@ public final class Edge {
   var attaches: [Int32: Attach] = [:]
   var partitions: [PartitionState]
   /// Questions to the view without an answer, by tag.
-  var viewReads: [UInt64: ViewRead] = [:]
+  var viewReads: [UInt64: ViewQuestion] = [:]
   var lastTag: UInt64 = 0
   var catchUpReads = 0
 

@@ -97,6 +97,21 @@ enum ViewRead {
   case recent(partition: Int32)
   /// A local user's chats, where the recent list of a doubt did not reach back.
   case relist(partition: Int32, user: [UInt8])
+
+  /// Whose request it answers.
+  var session: SessionID? {
+    switch self {
+    case .history(let id, _, _, _), .members(let id, _), .chats(let id, _, _), .confirm(let id, _, _): id
+    case .list, .catchUp, .recent, .relist: nil
+    }
+  }
+}
+
+/// A question to the view, and what its session had been handed of the partition when it was asked: an answer of a view
+/// that stands below went back since, and lacks what may have been acknowledged.
+struct ViewQuestion {
+  let read: ViewRead
+  let floor: Seq
 }
 
 /// A read to be tried again a little later.

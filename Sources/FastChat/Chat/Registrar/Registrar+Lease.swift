@@ -122,6 +122,7 @@ extension Registrar {
 
   /// Owners passed this server by. Its entries may be gone, and its inbox may have been collected.
   private func lapse() {
+    leaseHeldUntil = .min
     doubt()
     phase = .checkingInbox
     inbox.reset()

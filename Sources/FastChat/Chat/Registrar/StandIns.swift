@@ -95,7 +95,7 @@ public final class StandIns {
     leaveAll()
   }
 
-  /// The leases, read each second.
+  /// The leases, read each second or more often.
   public func leasesRead(_ read: LeasesRead, tick: Tick) {
     self.tick = tick
     guard !read.hasFailed else {

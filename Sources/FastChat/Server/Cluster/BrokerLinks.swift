@@ -15,6 +15,7 @@ final class BrokerLinks {
   let inboxes: InboxProducer
   private let partitions: Int32
   private var probedAt: Tick?
+  private var lastAnswer: Tick?
 
   /// Connects, and waits for topics that are there already.
   init(
@@ -44,9 +45,12 @@ final class BrokerLinks {
     let now = router.tick
     let last = max(producer.acknowledgedAt ?? .min, probedAt ?? .min)
     guard last == .min || now - last >= Self.quietMilliseconds else { return }
+    // One leader may be away; that all are is what matters.
+    let hasMissed = probedAt != nil && lastAnswer == producer.acknowledgedAt
     probedAt = now
-    producer.probe(
-      partition: Int32.random(in: 0..<partitions), server: router.serverID, time: router.wall)
+    lastAnswer = producer.acknowledgedAt
+    let asked = hasMissed ? 0..<partitions : { $0..<$0 + 1 }(Int32.random(in: 0..<partitions))
+    for p in asked { producer.probe(partition: p, server: router.serverID, time: router.wall) }
   }
 
   /// What the connections had to say, into the log.

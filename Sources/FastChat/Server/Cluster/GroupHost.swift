@@ -27,9 +27,11 @@ final class GroupHost {
 
   // MARK: Places
 
-  /// Takes the own place, where everything of this server stands: routers belong to the group only then.
+  /// Takes the own place, where everything of this server stands: routers belong to the group only then. Where no
+  /// broker acknowledges anything it leaves that to who stands in.
   func join() {
-    guard own == nil, router.registrar.isStanding, !router.isEnding, router.tick >= joinAt else { return }
+    guard own == nil, router.registrar.isStanding, !router.watch.isCut else { return }
+    guard !router.isEnding, router.tick >= joinAt else { return }
     own = Membership(router, instance: router.serverID)
   }
 

@@ -6,15 +6,19 @@ import Redis
 /// more, and who is alive.
 ///
 /// A server that has heard nothing from the brokers for a while keeps its lease, since its sessions are where they
-/// were, and says that it is cut off: others stand in for it as for a dead one. Nobody believes that who was without
-/// brokers himself a moment ago: where they were away for all, some hear from them sooner than others.
+/// were, and says that it is cut off: others stand in for it as for a dead one, until it takes its place back. Nobody
+/// begins to believe that who was without brokers himself a moment ago: where they were away for all, some hear from
+/// them sooner than others.
 final class LeaseWatch {
   /// Seconds without an acknowledged record after which a server says that it is cut off. Where nobody writes, a
-  /// probe does every two.
+  /// probe does every two, and asks all partitions after the first that went without an answer.
   private static let cutSeconds = 5
-  /// Seconds without one that do not come by chance.
-  private static let silentSeconds = 4
-  /// Milliseconds after such a silence in which no other server is believed to be cut off.
+  /// Seconds without one that count as a silence.
+  private static let silentSeconds = 3
+  /// Milliseconds after a silence until it says no more that it is cut off: a link that comes and goes is no link.
+  private static let calmMilliseconds: Tick = 3_000
+  /// Milliseconds after a silence until it believes it of others who had not said so before; by then all that were in
+  /// the same one have taken it back.
   private static let doubtMilliseconds: Tick = 10_000
 
   /// Milliseconds between two looks at the inboxes that there are.
@@ -35,9 +39,10 @@ final class LeaseWatch {
   private var answeredAt: Tick?
   private var silence = 0
   private var lastSilence: Tick = .min / 2
-  /// Who says that it is cut off.
+  /// Who says that it is cut off, and is believed.
   private var cut: Set<ServerEpoch> = []
-  private var hasSaidSo = false
+  /// This server says so.
+  private var saysSo = false
 
   init(_ router: Router) {
     self.router = router
@@ -61,18 +66,23 @@ final class LeaseWatch {
     perform()
   }
 
-  private var isCut: Bool { silence >= Self.cutSeconds }
+  /// No broker acknowledges anything now.
+  var isCut: Bool { silence >= Self.cutSeconds }
 
   /// To be called each second, with the time of the last acknowledged record.
   func heard(answeredAt tick: Tick?) {
     silence = tick == answeredAt ? silence + 1 : 0
     answeredAt = tick
     if silence >= Self.silentSeconds { lastSilence = router.tick }
-    guard isCut || hasSaidSo else { return }
-    if isCut, !hasSaidSo { Log.warning("no broker answers; others stand in for this server where they can") }
     let own = ServerEpoch(server: router.serverID, epoch: router.epoch)
-    router.redis.send(isCut ? .markCut(own) : .unmarkCut(own)) { _ in }
-    hasSaidSo = isCut
+    if isCut, !saysSo {
+      Log.warning("no broker acknowledges anything; another server stands in for this one where there is one")
+      saysSo = true
+    } else if saysSo, router.tick - lastSilence >= Self.calmMilliseconds {
+      saysSo = false
+      router.redis.send(.unmarkCut(own)) { _ in }
+    }
+    if saysSo { router.redis.send(.markCut(own)) { _ in } }
   }
 
   func fenced(server: String) {
@@ -83,14 +93,16 @@ final class LeaseWatch {
   private func readLeases() {
     lastRead = router.tick
     router.redis.send(.readCuts) { [unowned self] reply in
-      cut = Set(reply.map { LeasesRead(tag: 0, reply: $0) }?.living ?? [])
+      guard let read = reply.map({ LeasesRead(tag: 0, reply: $0) }), !read.hasFailed else { return }
+      let isInDoubt = router.tick - lastSilence < Self.doubtMilliseconds
+      cut = isInDoubt ? cut.intersection(read.living) : Set(read.living)
     }
     router.redis.send(.readLeases) { [unowned self] reply in
       var read = LeasesRead(tag: 0)
       if let reply { read = LeasesRead(tag: 0, reply: reply) } else { read.hasFailed = true }
       collector.leasesRead(read, tick: router.tick)
       if !read.hasFailed { take(Set(read.living)) }
-      if router.tick - lastSilence >= Self.doubtMilliseconds { read.living.removeAll(where: cut.contains) }
+      read.living.removeAll(where: cut.contains)
       standIns.leasesRead(read, tick: router.tick)
       perform()
     }
