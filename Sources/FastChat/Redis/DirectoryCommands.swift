@@ -68,8 +68,12 @@ extension RedisCommand {
 
   /// Gives it up, where it is this epoch's; answered by a number.
   public static func dropLease(server: String, _ epoch: Epoch) -> RedisCommand {
+    dropLease(RedisKeys.lease(server), epoch)
+  }
+
+  private static func dropLease(_ key: String, _ epoch: Epoch) -> RedisCommand {
     var command = RedisCommand(.dropLease)
-    command.add(RedisKeys.lease(server))
+    command.add(key)
     command.add(epoch)
     return command
   }
@@ -97,10 +101,7 @@ extension RedisCommand {
 
   /// Gives it up, where it is the holder's; answered by a number.
   public static func dropLock(server: String, holder: ServerEpoch) -> RedisCommand {
-    var command = RedisCommand(.dropLease)
-    command.add(RedisKeys.lock(server))
-    command.add(holder.epoch)
-    return command
+    dropLease(RedisKeys.lock(server), holder.epoch)
   }
 
   /// Answered by `LeasesRead(tag:reply:)`.
@@ -119,10 +120,7 @@ extension RedisCommand {
 
   /// Takes that back, where this epoch said it; answered by a number.
   public static func unmarkCut(_ server: ServerEpoch) -> RedisCommand {
-    var command = RedisCommand(.dropLease)
-    command.add(RedisKeys.cut(server.server))
-    command.add(server.epoch)
-    return command
+    dropLease(RedisKeys.cut(server.server), server.epoch)
   }
 
   /// Who says so; answered by `LeasesRead(tag:reply:)`, `living` being those.
