@@ -3,24 +3,8 @@ import Kafka
 import Redis
 
 /// Looks at the leases of all servers four times a second: whom this one stands in for, whose inboxes nobody reads any
-/// more, and who is alive.
-///
-/// A server that has heard nothing from the brokers for a while keeps its lease, since its sessions are where they
-/// were, and says that it is cut off: others stand in for it as for a dead one, until it takes its place back. Nobody
-/// begins to believe that who was without brokers himself a moment ago: where they were away for all, some hear from
-/// them sooner than others.
+/// more, and who is alive. And each second at whether the brokers still acknowledge anything.
 final class LeaseWatch {
-  /// Seconds without an acknowledged record after which a server says that it is cut off. Where nobody writes, a
-  /// probe does every two, and asks all partitions after the first that went without an answer.
-  private static let cutSeconds = 5
-  /// Seconds without one that count as a silence.
-  private static let silentSeconds = 3
-  /// Milliseconds after a silence until it says no more that it is cut off: a link that comes and goes is no link.
-  private static let calmMilliseconds: Tick = 3_000
-  /// Milliseconds after a silence until it believes it of others who had not said so before; by then all that were in
-  /// the same one have taken it back.
-  private static let doubtMilliseconds: Tick = 10_000
-
   /// Milliseconds between two looks at the inboxes that there are.
   private static let collectMilliseconds: Tick = 60_000
 
@@ -34,19 +18,12 @@ final class LeaseWatch {
   private var lastCollection: Tick = 0
   /// Who held a lease when it was last read.
   private(set) var living: Set<ServerEpoch> = []
-  /// When the log last acknowledged something, and the seconds that went by since. (Counted one by one: a process
-  /// that stood still has missed no answer.)
-  private var answeredAt: Tick?
-  private var silence = 0
-  private var lastSilence: Tick = .min / 2
-  /// Who says that it is cut off, and is believed.
-  private var cut: Set<ServerEpoch> = []
-  /// This server says so.
-  private var saysSo = false
+  private let cuts: CutWatch
 
   init(_ router: Router) {
     self.router = router
     standIns = StandIns(server: router.serverID)
+    cuts = CutWatch(server: router.serverID)
   }
 
   func tick() {
@@ -57,7 +34,7 @@ final class LeaseWatch {
   }
 
   func leaseIs(epoch: Epoch, heldUntil tick: Tick) {
-    // Without brokers it can take nobody's place, and has to leave those that it has.
+    // Cut off it can take nobody's place, and has to leave those that it has.
     if tick > router.tick, !isCut {
       standIns.leaseHolds(epoch: epoch, until: tick)
     } else {
@@ -66,23 +43,23 @@ final class LeaseWatch {
     perform()
   }
 
-  /// No broker acknowledges anything now.
-  var isCut: Bool { silence >= Self.cutSeconds }
+  /// This server is cut off from the brokers, and says so.
+  var isCut: Bool { cuts.isCut }
 
   /// To be called each second, with the time of the last acknowledged record.
-  func heard(answeredAt tick: Tick?) {
-    silence = tick == answeredAt ? silence + 1 : 0
-    answeredAt = tick
-    if silence >= Self.silentSeconds { lastSilence = router.tick }
-    let own = ServerEpoch(server: router.serverID, epoch: router.epoch)
-    if isCut, !saysSo {
+  func heard(acknowledgedAt tick: Tick?) {
+    let wasCut = isCut
+    cuts.heard(acknowledgedAt: tick, epoch: router.epoch, tick: router.tick)
+    if isCut, !wasCut {
       Log.warning("no broker acknowledges anything; another server stands in for this one where there is one")
-      saysSo = true
-    } else if saysSo, router.tick - lastSilence >= Self.calmMilliseconds {
-      saysSo = false
-      router.redis.send(.unmarkCut(own)) { _ in }
     }
-    if saysSo { router.redis.send(.markCut(own)) { _ in } }
+    for action in cuts.actions {
+      switch action {
+      case .mark(let own): router.redis.send(.markCut(own)) { _ in }
+      case .unmark(let own): router.redis.send(.unmarkCut(own)) { _ in }
+      }
+    }
+    cuts.actionsPerformed()
   }
 
   func fenced(server: String) {
@@ -93,17 +70,14 @@ final class LeaseWatch {
   private func readLeases() {
     lastRead = router.tick
     router.redis.send(.readCuts) { [unowned self] reply in
-      guard let read = reply.map({ LeasesRead(tag: 0, reply: $0) }), !read.hasFailed else { return }
-      let isInDoubt = router.tick - lastSilence < Self.doubtMilliseconds
-      cut = isInDoubt ? cut.intersection(read.living) : Set(read.living)
+      if let reply { cuts.cutsRead(LeasesRead(tag: 0, reply: reply), tick: router.tick) }
     }
     router.redis.send(.readLeases) { [unowned self] reply in
       var read = LeasesRead(tag: 0)
       if let reply { read = LeasesRead(tag: 0, reply: reply) } else { read.hasFailed = true }
       collector.leasesRead(read, tick: router.tick)
       if !read.hasFailed { take(Set(read.living)) }
-      read.living.removeAll(where: cut.contains)
-      standIns.leasesRead(read, tick: router.tick)
+      standIns.leasesRead(cuts.judged(read), tick: router.tick)
       perform()
     }
   }

@@ -173,7 +173,7 @@ final class Router {
       }
     }
     links.probe(self)
-    watch.heard(answeredAt: links.producer.acknowledgedAt)
+    watch.heard(acknowledgedAt: links.producer.acknowledgedAt)
     tellHealth()
     links.reportNotices()
     reportFigures()
