@@ -2,6 +2,7 @@ import Chat
 import Foundation
 import Redis
 import SimulatedRedis
+import Support
 import Testing
 
 /// Leases, sessions and rooms, on both servers.
@@ -49,6 +50,33 @@ import Testing
       let read = LeasesRead(tag: 1, reply: try both.run(.readLeases))
       #expect(read.living == [ServerEpoch(server: "s1", epoch: 2)])
       #expect(read.directories == [both.simulated.replicationID])
+    }
+  }
+
+  /// Whoever lost it would have to register everything again, which a full one does not take.
+  @Test func aFullRedisTakesLeasesAndLocksAndMarks() throws {
+    try withRedisServer { (process) throws in
+      let redis = try RedisTestClient(port: process.port)
+      func answer(_ command: RedisCommand) throws -> LeaseAnswer {
+        LeaseAnswer(reply: try redis.run(command))
+      }
+      #expect(try answer(.takeLease(server: "s1", holder(.max), replacing: nil)) == .held)
+      _ = try redis.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
+      _ = try redis.ask("CONFIG", "SET", "maxmemory", "1")
+      let room = RedisCommand.registerRoom(Array("room:r".utf8), server: server, partitions: 16)
+      guard case .error(let complaint) = try redis.run(room) else {
+        throw TestFailure("it is not full")
+      }
+      #expect(RedisComplaint(complaint) == .full)
+      #expect(try answer(.renewLease(server: "s1", .max)) == .held)
+      #expect(try answer(.takeLease(server: "s2", holder(2), replacing: nil)) == .held)
+      #expect(try answer(.takeLock(server: "s3", holder: server)) == .held)
+      #expect(try answer(.markCut(server)) == .held)
+      #expect(LeasesRead(tag: 1, reply: try redis.run(.readCuts)).living == [server])
+      #expect(
+        LeasesRead(tag: 1, reply: try redis.run(.readLeases)).living.map(\.server).sorted() == ["s1", "s2"])
+      #expect(try redis.run(.unmarkCut(server)) == .integer(1))
+      #expect(try redis.run(.dropLock(server: "s3", holder: server)) == .integer(1))
     }
   }
 

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Lets a server's lease hold for longer, where it is still this epoch's.
 --
 -- KEYS[1]  the lease, fc:{srv}:<server>: epoch:process:boot:host

@@ -1,6 +1,7 @@
-#!lua
+#!lua flags=allow-oom
 -- Takes a server's lease where nobody holds it, this epoch does already, or its holder is known to be gone.
 -- The server is in the set of all before its first lease: an owner that reads all leases finds it.
+-- A full Redis takes it all the same: a lapse would cost registering everything again, which it takes no more.
 --
 -- KEYS     the lease, fc:{srv}:<server>: epoch:process:boot:host; fc:{srv}:all
 -- ARGV     server, the new lease, the one that may be replaced (or nothing), milliseconds
