@@ -39,7 +39,7 @@ sim: packages-test ## Run simulated clusters (SEEDS=1000; ARGS="--faults kill,fr
 	$(RELEASE) --product fastchat-sim
 	.build/release/fastchat-sim --seeds $(or $(SEEDS),1000) $(ARGS)
 
-mutants: packages-test ## Show that the simulator sees each of 49 deliberate faults (10 to 40 minutes)
+mutants: packages-test ## Show that the simulator sees each of 52 deliberate faults (10 to 40 minutes)
 	scripts/mutants $(ARGS)
 
 chaos: build packages-test ## Real processes under real faults (SECONDS=60 SEED=n; ARGS="--faults kill,stop")

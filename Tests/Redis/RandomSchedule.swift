@@ -239,7 +239,7 @@ struct RandomSchedule {
     let name = pick(["s1", "s2", "s3"])
     let server = ServerEpoch(server: name, epoch: .max - UInt64(random.upTo(2)))
     let room = Array(pick(["room:r0", "room:r1"]).utf8)
-    switch random.upTo(9) {
+    switch random.upTo(10) {
     case 0:
       let old = random.chance(30) ? LeaseHolder(epoch: .max - 1, host: "h:1", boot: "b", process: 7) : nil
       let holder = LeaseHolder(epoch: server.epoch, host: "h:1", boot: "b", process: 7)
@@ -262,6 +262,9 @@ struct RandomSchedule {
       for command in commands { try both.run(command) }
     case 7: try both.run(.registerRoom(room, server: server, partitions: 2))
     case 8: try both.run(.removeRoom(room, server: server, partitions: 2))
+    case 9:
+      try both.run(random.chance(60) ? .markCut(server, milliseconds: 1_000_000) : .unmarkCut(server))
+      try both.run(.readCuts)
     default:
       var lookUp = LookUp()
       lookUp.users = Self.users.map { Array($0.utf8) }

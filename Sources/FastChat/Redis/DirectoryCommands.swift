@@ -112,10 +112,11 @@ extension RedisCommand {
   }
 
   /// Says for the time of a lease that a server reaches no broker; by the same script.
-  public static func markCut(_ server: ServerEpoch) -> RedisCommand {
+  public static func markCut(
+    _ server: ServerEpoch, milliseconds: Int64 = Limits.leaseMilliseconds
+  ) -> RedisCommand {
     takeLease(
-      RedisKeys.cut(server.server), among: RedisKeys.allCuts, of: server.server, server,
-      Limits.leaseMilliseconds)
+      RedisKeys.cut(server.server), among: RedisKeys.allCuts, of: server.server, server, milliseconds)
   }
 
   /// Takes that back, where this epoch said it; answered by a number.

@@ -18,7 +18,11 @@ extension Keyspace {
   /// `take-lease.lua`
   mutating func takeLease(_ texts: CommandTexts, now: WallTime) -> RedisReply {
     // Of a stand-in's lock the set of all locks, which nobody reads.
-    if texts.string(1) == "fc:{srv}:all" { servers.insert(texts.string(2)) }
+    switch texts.string(1) {
+    case "fc:{srv}:all": servers.insert(texts.string(2))
+    case "fc:{srv}:cut:all": cut.insert(texts.string(2))
+    default: break
+    }
     let (server, lease) = lease(texts, now: now)
     let new = texts.array(3)
     if let lease, lease.text != texts.array(4), Self.epoch(lease.text) != Self.epoch(new) {
@@ -46,10 +50,11 @@ extension Keyspace {
   }
 
   /// `read-leases.lua`
-  func readLeases(primary: [UInt8], now: WallTime) -> RedisReply {
+  func readLeases(_ texts: CommandTexts, primary: [UInt8], now: WallTime) -> RedisReply {
+    let (all, prefix) = texts.string(0) == "fc:{srv}:all" ? (servers, "") : (cut, "cut:")
     var reply: [RedisReply] = [.bytes(primary)]
-    for server in servers.sorted() {
-      guard let lease = leases[server], now <= lease.expires else { continue }
+    for server in all.sorted() {
+      guard let lease = leases[prefix + server], now <= lease.expires else { continue }
       reply.append(.text(server))
       reply.append(.bytes(lease.text))
     }

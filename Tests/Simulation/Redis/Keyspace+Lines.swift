@@ -15,6 +15,7 @@ extension Keyspace {
       lines.append("fc:{srv}:\(server) expires")
     }
     for server in servers { lines.append("fc:{srv}:all \(server)") }
+    for server in cut { lines.append("fc:{srv}:cut:all \(server)") }
     return lines.sorted()
   }
 }

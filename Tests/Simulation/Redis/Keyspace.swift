@@ -11,6 +11,8 @@ public struct Keyspace: Sendable {
   public var leases: [String: Lease] = [:]
   /// `fc:{srv}:all`
   public var servers: Set<String> = []
+  /// `fc:{srv}:cut:all`
+  public var cut: Set<String> = []
 
   public init() {}
 

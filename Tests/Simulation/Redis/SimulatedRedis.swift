@@ -33,7 +33,7 @@ public final class SimulatedRedis {
       case .takeLease: return keyspace.takeLease(texts, now: now)
       case .renewLease: return keyspace.renewLease(texts, now: now)
       case .dropLease: return keyspace.dropLease(texts, now: now)
-      case .readLeases: return keyspace.readLeases(primary: primaryText, now: now)
+      case .readLeases: return keyspace.readLeases(texts, primary: primaryText, now: now)
       case .registerSessions: return keyspace.registerSessions(texts, now: now)
       case .removeSessions: return keyspace.removeSessions(texts)
       case .removeRoom: return keyspace.removeRoom(texts)

@@ -86,6 +86,9 @@ final class Cluster {
       isBroken || operations >= plan.operations
     }
     settle()
+    // What waits for a broker waits until the end of its server's cut.
+    let wait = servers.map(\.link.wait).max() ?? 0
+    if wait > 0 { engine.run(until: engine.now + wait) { [self] in isBroken } }
     let end = engine.now + Cluster.settleMilliseconds
     while engine.now < end, !isBroken, !clients.allSatisfy(\.client.isSettled) {
       engine.run(until: min(engine.now + 1_000, end)) { [self] in isBroken }
@@ -137,7 +140,10 @@ final class Cluster {
     engine.end()
     kafka.end()
     for client in clients { client.end() }
-    for server in servers { server.kill() }
+    for server in servers {
+      server.kill()
+      server.link.end()
+    }
     engine.end()
     graves.removeAll()
   }

@@ -4,7 +4,7 @@ public struct Coverage: Sendable {
   public enum State: Int, CaseIterable, Sendable {
     case operations, appends, batches, applies
     case refusals, takeovers, jumps, rebuilds, commits, fencedCommits
-    case standIns, fencings, rebalances
+    case standIns, cutMarks, standInsExpected, fencings, rebalances
     case newEpochs, reRegistrations, inboxDoubts, registrationDoubts, doubts
     case mailboxOverflows
     case attaches, resets, pullModes, replaced, closed

@@ -15,6 +15,9 @@ struct Plan {
   var isLong: Bool
   /// Owners ask and tell as the real router does where it can, not by the long ways that always work.
   var takesShortWays = false
+  /// Servers say when they are cut off from the brokers; only where that happens, so that all other runs are what
+  /// they were before there was such a word.
+  let watchesCuts: Bool
 
   init(_ random: inout Generator, faults: FaultSet) {
     instances = 1 + random.below(3)
@@ -32,7 +35,7 @@ struct Plan {
     // What takes half a minute needs the time to happen and to be over.
     let slow: [FaultKind] = [
       .freeze, .twoOwners, .standInDies, .lateBatches, .shardStall, .viewFarBack, .lateAppend,
-      .redisCut,
+      .redisCut, .kafkaCut,
     ]
     if !isLong, slow.contains(where: faults.contains) { activity = random.between(50_000, 130_000) }
     // All but the first minute of it stands still, for longer than requests are repeated.
@@ -47,6 +50,7 @@ struct Plan {
       profile.weights.overlap = 0
       profile.weights.forget = 0
     }
+    watchesCuts = faults.contains(.kafkaCut)
     mailbox = faults.contains(.mailboxFull) ? 2 + random.below(12) : 4_096
   }
 }

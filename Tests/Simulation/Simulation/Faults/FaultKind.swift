@@ -94,6 +94,11 @@ public enum FaultKind: Int, CaseIterable, Sendable {
   /// A user's first chat begins while a session of theirs attaches.
   case firstChatWhileAttaching
 
+  // Behind all others: in a run without it chance comes to what it did before there was it.
+  /// A server does not reach the brokers, or none does, for a while or again and again; its Redis and its clients
+  /// stay.
+  case kafkaCut
+
   /// In words with hyphens, as the program's flags name it.
   public var name: String { FaultKind.names[rawValue] }
 
@@ -129,6 +134,7 @@ public struct FaultSet: Sendable, Equatable {
 
   public mutating func insert(_ kind: FaultKind) { bits |= 1 << UInt64(kind.rawValue) }
   public mutating func remove(_ kind: FaultKind) { bits &= ~(1 << UInt64(kind.rawValue)) }
+  func isSubset(of other: FaultSet) -> Bool { bits & ~other.bits == 0 }
   public func contains(_ kind: FaultKind) -> Bool { bits & 1 << UInt64(kind.rawValue) != 0 }
   /// Whether nothing goes wrong but with what is on its way from owners to servers (I7).
   var isOfHintsOnly: Bool {

@@ -75,6 +75,7 @@ extension Injector {
     var keyspace = snapshot.keyspace
     keyspace.leases = primary.node.redis.keyspace.leases
     keyspace.servers = primary.node.redis.keyspace.servers
+    keyspace.cut = primary.node.redis.keyspace.cut
     primary.replace(with: keyspace)
     return true
   }

@@ -47,6 +47,7 @@ final class Injector {
     case .slowRouter: slowRouter()
     case .drain: drain()
     case .brokerFailover: stallBrokers()
+    case .kafkaCut: cutFromBrokers()
     case .logEndBack: mistakeLogEnd()
     case .logLost: loseLog()
     case .commitStall: stallCommits()

@@ -24,7 +24,7 @@ final class InboxReader {
   private func fetch() {
     guard !isStopped else { return }
     guard topic.end > next else { return topic.wait { [weak self] in self?.fetch() } }
-    process.engine.after(kafka.delay() + process.router.lag) { [weak self] in
+    process.engine.after(process.server.link.delay() + process.router.lag) { [weak self] in
       guard let self, !isStopped, !process.isDead else { return }
       process.router.thread.run { [weak self] in self?.take() }
     }

@@ -8,7 +8,6 @@ final class OwnerHost {
   let member: RouterGroup.Member
   unowned let router: RouterHost
   unowned let process: ServerProcess
-  private let incarnation: Int
   private let engine: Engine
   private let kafka: SimulatedKafka
   unowned let cluster: Cluster
@@ -36,11 +35,10 @@ final class OwnerHost {
     }
   }
 
-  init(_ router: RouterHost, partition: Int32, member: RouterGroup.Member, incarnation: Int) {
+  init(_ router: RouterHost, partition: Int32, member: RouterGroup.Member) {
     self.router = router
     self.partition = partition
     self.member = member
-    self.incarnation = incarnation
     process = router.process
     engine = router.engine
     kafka = router.kafka
@@ -281,7 +279,7 @@ final class OwnerHost {
     stateReading?.isPaused = false
     let reader = LogReader(
       kafka, partition: partition, from: place, thread: router.thread,
-      lag: { [weak router] in router?.lag ?? 0 },
+      delay: { [unowned router] in router.link.delay() + router.lag },
       deliver: { [weak self] record in self?.hand(record, reading) })
     self.reader = reader
   }
@@ -329,11 +327,10 @@ final class OwnerHost {
   /// One transaction, on the helper thread: taken where the group and the transactional id still are this
   /// member's.
   private func commit(_ tag: UInt64, _ upto: Seq, _ rows: [StateRow]) {
-    engine.after(kafka.delay(10, 60)) { [weak self] in
+    engine.after(router.link.delay(10, 60)) { [weak self] in
       guard let self else { return }
-      let isCurrent =
-        kafka.group.isCurrent(member, partition: partition)
-        && kafka.isCurrent(transactional: member.instance, incarnation)
+      let isFenced = !kafka.isCurrent(transactional: member.instance, member.incarnation)
+      let isCurrent = kafka.group.isCurrent(member, partition: partition) && !isFenced
       if process.isDead {
         if isCurrent, engine.random.chance(0.5) {
           kafka.state.commit(rows, upto: upto, partition: partition)
@@ -354,9 +351,13 @@ final class OwnerHost {
         engine.coverage.count(.fencedCommits)
       }
       let isKnown = isDone && !isLost
-      engine.after(kafka.delay(2, 20)) { [weak self] in
+      engine.after(router.link.delay(2, 20)) { [weak self] in
         guard let self, !router.thread.isDead else { return }
-        router.thread.run { [weak self] in self?.input { $0.committed(tag: tag, isDone: isKnown) } }
+        router.thread.run { [weak self] in
+          guard let self else { return }
+          input { $0.committed(tag: tag, isDone: isKnown) }
+          if isFenced { router.transactionsFenced(member) }
+        }
       }
     }
   }

@@ -10,6 +10,7 @@ final class RouterHost {
   unowned let cluster: Cluster
   let engine: Engine
   let kafka: SimulatedKafka
+  let link: BrokerLink
   let thread = SimulatedThread()
   let registrar: Registrar
   private(set) var connections: [RedisConnection] = []
@@ -17,8 +18,6 @@ final class RouterHost {
   private(set) var standIn: StandInHost!
   private var inbox: InboxReader?
   private(set) var member: RouterGroup.Member?
-  /// This process may write to the state topic as long as nobody initialized after it.
-  private(set) var incarnation = 0
   /// Milliseconds that its readers are behind.
   var lag: Tick = 0
   private var lastSlow: Tick = 0
@@ -30,6 +29,7 @@ final class RouterHost {
     cluster = process.cluster
     engine = process.engine
     kafka = process.cluster.kafka
+    link = process.server.link
     owners = (0..<process.cluster.plan.partitions).map { _ in nil }
     registrar = Registrar(
       Registrar.Configuration(
@@ -161,7 +161,7 @@ final class RouterHost {
       for action in actions { perform(action) }
     }
     if standIn != nil {
-      if registrar.leaseHeldUntil > process.tick {
+      if registrar.leaseHeldUntil > process.tick, !standIn.isCut {
         standIn.leaseHolds(epoch: registrar.epoch, until: registrar.leaseHeldUntil)
       } else {
         standIn.leaseLapsed()
@@ -298,7 +298,7 @@ final class RouterHost {
 
   /// A call that waits for a broker, on the helper thread.
   func broker(_ low: Tick = 2, _ high: Tick = 40, _ work: @escaping () -> Void) {
-    engine.after(kafka.delay(low, high)) { [weak self] in
+    engine.after(link.delay(low, high)) { [weak self] in
       guard let self, !thread.isDead else { return }
       thread.run(work)
     }
@@ -318,28 +318,32 @@ final class RouterHost {
 
   // MARK: The group
 
-  /// Routers belong to the group only while they hold their lease.
+  /// Routers belong to the group only while they hold their lease, and do not say that they are cut off.
   private func joinIfStanding() {
-    guard registrar.isStanding, member == nil, !process.isDraining else { return }
-    incarnation = kafka.initTransactions(process.name)
-    member = join(as: process.name, incarnation: incarnation)
+    guard registrar.isStanding, member == nil, !process.isDraining, !standIn.isCut else { return }
+    member = join(as: process.name)
   }
 
-  func join(as instance: String, incarnation: Int) -> RouterGroup.Member {
+  /// First the transactions, which fences whoever had them, even if the place is not wanted any more by then.
+  func join(as instance: String) -> RouterGroup.Member {
     let thread = thread
     let member = RouterGroup.Member(
-      instance: instance, isBeating: { !thread.isDead && !thread.isStopped },
+      instance: instance, link: link, isBeating: { !thread.isDead && !thread.isStopped },
       assign: { [weak self] member, partitions in
-        self?.thread.run { [weak self] in self?.assign(partitions ?? [], member, incarnation) }
+        self?.thread.run { [weak self] in self?.assign(partitions ?? [], member) }
       },
       fenced: { [weak self] member in
         self?.thread.run { [weak self] in self?.fenced(member) }
       })
-    kafka.group.join(member)
+    link.whenOpen { [kafka] in
+      guard !thread.isDead else { return }
+      member.incarnation = kafka.initTransactions(instance)
+      if !member.isOver { kafka.group.join(member) }
+    }
     return member
   }
 
-  private func assign(_ partitions: [Int32], _ member: RouterGroup.Member, _ incarnation: Int) {
+  private func assign(_ partitions: [Int32], _ member: RouterGroup.Member) {
     for p in owners.indices {
       let isWanted = partitions.contains(Int32(p)) && !stopped.contains(Int32(p))
       if let owner = owners[p], owner.member === member {
@@ -348,7 +352,7 @@ final class RouterHost {
         endOwner(p)
         engine.coverage.count(.takeovers)
         engine.note("\(process.name): owns p\(p) as \(member.instance)")
-        owners[p] = OwnerHost(self, partition: Int32(p), member: member, incarnation: incarnation)
+        owners[p] = OwnerHost(self, partition: Int32(p), member: member)
         owners[p]?.begin()
       }
     }
@@ -373,6 +377,14 @@ final class RouterHost {
     joinIfStanding()
   }
 
+  /// A transaction was refused: somebody has initialized after this member, and perhaps never joined. The place is
+  /// taken again.
+  func transactionsFenced(_ member: RouterGroup.Member) {
+    guard member.isIn, !member.isOver else { return }
+    kafka.group.giveUp(member)
+    fenced(member)
+  }
+
   /// A stand-in leaves the place it took.
   func left(_ member: RouterGroup.Member) {
     for p in owners.indices where owners[p]?.member === member { endOwner(p) }
@@ -381,7 +393,8 @@ final class RouterHost {
 
   /// A member that was put out hears of it by its next heartbeat.
   private func beatGroup() {
-    if let member, !member.isIn { assign([], member, incarnation) }
+    guard !link.isCut else { return }
+    if let member, !member.isIn { assign([], member) }
     joinIfStanding()
   }
 

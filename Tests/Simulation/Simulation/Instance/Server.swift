@@ -5,6 +5,7 @@ final class Server {
   let index: Int
   let name: String
   unowned let cluster: Cluster
+  let link: BrokerLink
   private(set) var process: ServerProcess?
   /// The wall clock's difference to the true one.
   var skew: Tick = 0
@@ -14,6 +15,7 @@ final class Server {
     self.index = index
     name = "s\(index + 1)"
     self.cluster = cluster
+    link = BrokerLink(cluster.kafka)
   }
 
   func start() {

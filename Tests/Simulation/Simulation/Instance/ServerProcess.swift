@@ -33,10 +33,11 @@ final class ServerProcess {
   }
 
   func begin() {
-    producer = LogProducer(cluster.kafka, process: library) { [unowned self] origin, decision, time in
+    producer = LogProducer(cluster.kafka, link: server.link, process: library) {
+      [unowned self] origin, decision, time in
       report(origin, decision, time)
     }
-    inboxes = InboxProducer(cluster.kafka, process: library)
+    inboxes = InboxProducer(cluster.kafka, link: server.link, process: library)
     router = RouterHost(self)
     engine.note("\(name): starts with epoch \(router.registrar.epoch.short)")
     for index in 0..<cluster.plan.shards {

@@ -2,10 +2,14 @@ import Chat
 import Redis
 import SimulatedRedis
 
-/// Joins the group in place of servers whose lease is gone: the machine as it is, and what it asks for.
+/// Joins the group in place of servers whose lease is gone, or who say that they are cut off: the machines as they
+/// are, and what they ask for.
 final class StandInHost {
   private unowned let router: RouterHost
   private let machine: StandIns
+  private let cuts: CutWatch
+  private var lastBeat: Tick = 0
+  private static let beatMilliseconds: Tick = 1_000
   private var members: [(server: String, member: RouterGroup.Member)] = []
   private var lastRead: Tick = 0
   private static let readMilliseconds: Tick = 1_000
@@ -13,24 +17,54 @@ final class StandInHost {
   init(_ router: RouterHost) {
     self.router = router
     machine = StandIns(server: router.process.name)
+    cuts = CutWatch(server: router.process.name)
   }
 
   /// Servers that it stands in for.
   var servers: [String] { members.map(\.server) }
 
+  /// This server says that it is cut off.
+  var isCut: Bool { cuts.isCut }
+
   func tick() {
+    if router.cluster.plan.watchesCuts, router.engine.now - lastBeat >= Self.beatMilliseconds { beat() }
     machine.tick(router.process.tick)
     perform()
     guard router.engine.now - lastRead >= Self.readMilliseconds, router.cluster.servers.count > 1 else {
       return
     }
     lastRead = router.engine.now
+    if router.cluster.plan.watchesCuts {
+      router.send(.readCuts) { [unowned self] reply in
+        if let reply { cuts.cutsRead(LeasesRead(tag: 0, reply: reply), tick: router.process.tick) }
+      }
+    }
     router.send(.readLeases) { [unowned self] reply in
       var read = LeasesRead(tag: 0)
       if let reply { read = LeasesRead(tag: 0, reply: reply) } else { read.hasFailed = true }
-      machine.leasesRead(read, tick: router.process.tick)
+      machine.leasesRead(cuts.judged(read), tick: router.process.tick)
       perform()
     }
+  }
+
+  private func beat() {
+    lastBeat = router.engine.now
+    let producer = router.process.producer!
+    producer.probe()
+    cuts.heard(
+      acknowledgedAt: producer.acknowledgedAt, epoch: router.registrar.epoch, tick: router.process.tick)
+    for action in cuts.actions {
+      switch action {
+      case .mark(let own):
+        router.engine.coverage.count(.cutMarks)
+        router.engine.note("\(own.server): says that it is cut off")
+        router.send(.markCut(own)) { _ in }
+      case .unmark(let own):
+        router.engine.note("\(own.server): says no more that it is cut off")
+        router.send(.unmarkCut(own)) { _ in }
+      }
+    }
+    cuts.actionsPerformed()
   }
 
   func leaseHolds(epoch: Epoch, until tick: Tick) {
@@ -71,8 +105,7 @@ final class StandInHost {
       guard !members.contains(where: { $0.server == server }) else { return }
       router.engine.coverage.count(.standIns)
       router.engine.note("\(router.process.name): stands in for \(server)")
-      let incarnation = router.kafka.initTransactions(server)
-      members.append((server, router.join(as: server, incarnation: incarnation)))
+      members.append((server, router.join(as: server)))
     case .leave(let server):
       guard let place = members.firstIndex(where: { $0.server == server }) else { return }
       router.engine.note("\(router.process.name): stands in for \(server) no more")

@@ -14,6 +14,7 @@ final class LogProducer {
 
   private let engine: Engine
   private let kafka: SimulatedKafka
+  private let link: BrokerLink
   private let process: SimulatedThread
   /// What was decided, for the shard that the record came from.
   private let answer: (Origin, DeliveryPolicy.Decision, WallTime) -> Void
@@ -23,15 +24,21 @@ final class LogProducer {
   private var underWay: [[Waiting]]
   private var number = 0
   private(set) var waitingBytes = 0
+  /// When a broker last acknowledged a record, or a probe.
+  private(set) var acknowledgedAt: Tick?
+  private var probedAt: Tick = .min / 2
+  /// Milliseconds without an acknowledged record after which a probe is appended.
+  private static let quietMilliseconds: Tick = 2_000
   /// Done once, when the next request is on its way: the process may stand still from then on.
   var onNextSend: (() -> Void)?
 
   init(
-    _ kafka: SimulatedKafka, process: SimulatedThread,
+    _ kafka: SimulatedKafka, link: BrokerLink, process: SimulatedThread,
     answer: @escaping (Origin, DeliveryPolicy.Decision, WallTime) -> Void
   ) {
     engine = kafka.engine
     self.kafka = kafka
+    self.link = link
     self.process = process
     self.answer = answer
     queues = Array(repeating: [], count: kafka.log.count)
@@ -63,7 +70,7 @@ final class LogProducer {
     let batch = Array(queues[partition].prefix(LogProducer.batchRecords))
     queues[partition].removeFirst(batch.count)
     underWay[partition] = batch
-    engine.after(kafka.delay()) { [self] in arrive(batch, partition) }
+    engine.after(link.delay()) { [self] in arrive(batch, partition) }
     let next = onNextSend
     onNextSend = nil
     next?()
@@ -94,7 +101,7 @@ final class LogProducer {
       }
     }
     if kafka.happens(.reportWithoutOffset, 0.08) { reports = reports.map { _ in .taken(offset: nil) } }
-    var wait = kafka.delay()
+    var wait = link.delay()
     if kafka.happens(.reportLate, 0.03) { wait += engine.random.between(1_000, 60_000) }
     engine.after(wait) { [self] in
       reported(batch, partition, reports)
@@ -109,6 +116,7 @@ final class LogProducer {
         let isKnown = underWay[partition].contains { $0.number == one.number }
         decide(one, report, isKnown: isKnown)
       }
+      if reports.contains(where: \.isTaken) { acknowledgedAt = engine.now }
       if let first = batch.first { underWay[partition].removeAll { $0.number >= first.number } }
       if !isOver || isUnderWay[partition] {
         isUnderWay[partition] = false
@@ -136,6 +144,15 @@ final class LogProducer {
         return enqueue(again, partition: one.partition)
       }
       answer(record.origin, decision, record.time)
+    }
+  }
+
+  /// Where nobody writes, the server itself finds out whether the log takes records: to be called every second.
+  func probe() {
+    guard engine.now - max(acknowledgedAt ?? .min / 2, probedAt) >= Self.quietMilliseconds else { return }
+    probedAt = engine.now
+    engine.after(link.delay()) { [self] in
+      engine.after(link.delay()) { [self] in process.run { [self] in acknowledgedAt = engine.now } }
     }
   }
 
@@ -167,4 +184,8 @@ final class LogProducer {
           age: LogProducer.messageTimeout, generation: 1), record.time)
     }
   }
+}
+
+extension DeliveryPolicy.Report {
+  fileprivate var isTaken: Bool { if case .taken = self { true } else { false } }
 }

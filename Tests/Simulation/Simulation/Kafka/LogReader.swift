@@ -10,17 +10,17 @@ final class LogReader {
   private var isPaused = false
   private var isFetching = false
   private(set) var isStopped = false
-  /// Milliseconds that each fetch takes longer: a router that is behind.
-  private let lag: () -> Tick
+  /// Milliseconds that a fetch takes: the way to the brokers, and a router that is behind.
+  private let delay: () -> Tick
 
   init(
     _ kafka: SimulatedKafka, partition: Int32, from place: LogPlace, thread: SimulatedThread,
-    lag: @escaping () -> Tick, deliver: @escaping (LogPartition.Record) -> Void
+    delay: @escaping () -> Tick, deliver: @escaping (LogPartition.Record) -> Void
   ) {
     self.kafka = kafka
     self.partition = kafka.log[Int(partition)]
     self.thread = thread
-    self.lag = lag
+    self.delay = delay
     self.deliver = deliver
     switch place {
     case .beginning: next = 0
@@ -49,7 +49,7 @@ final class LogReader {
       }
       return
     }
-    kafka.engine.after(kafka.delay() + lag()) { [self] in
+    kafka.engine.after(delay()) { [self] in
       thread.run { [self] in
         isFetching = false
         take()

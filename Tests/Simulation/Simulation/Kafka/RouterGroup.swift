@@ -18,16 +18,23 @@ final class RouterGroup {
     let fenced: (Member) -> Void
     /// Whether the process runs: one that stands still or is dead sends no heartbeats.
     let isBeating: () -> Bool
+    /// The process's way to the brokers.
+    let link: BrokerLink
+    /// The process may write to the state topic as long as nobody initialized after it.
+    var incarnation = 0
+    /// The process has given the place up; it says nothing to the brokers, and hears nothing of them.
+    fileprivate(set) var isOver = false
     fileprivate(set) var partitions: [Int32] = []
     fileprivate(set) var generation = 0
     fileprivate var lastBeat: Tick = 0
     fileprivate(set) var isIn = true
 
     init(
-      instance: String, isBeating: @escaping () -> Bool, assign: @escaping (Member, [Int32]?) -> Void,
-      fenced: @escaping (Member) -> Void
+      instance: String, link: BrokerLink, isBeating: @escaping () -> Bool,
+      assign: @escaping (Member, [Int32]?) -> Void, fenced: @escaping (Member) -> Void
     ) {
       self.instance = instance
+      self.link = link
       self.isBeating = isBeating
       self.assign = assign
       self.fenced = fenced
@@ -59,7 +66,7 @@ final class RouterGroup {
       member.generation = old.generation
       engine.coverage.count(.fencings)
       engine.note("group: \(member.instance) is another process; it has \(member.partitions)")
-      engine.after(notice()) { old.fenced(old) }
+      reach(old, after: notice()) { old.fenced(old) }
       tell(member, member.partitions)
     } else {
       members.append(member)
@@ -69,8 +76,17 @@ final class RouterGroup {
     watch(member)
   }
 
-  /// Leaves for good; a process that ends without a word stays until its session is over.
+  /// Leaves for good; a process that ends without a word stays until its session is over, or another one has its
+  /// place.
   func leave(_ member: Member) {
+    member.isOver = true
+    if !member.link.isCut { remove(member) }
+  }
+
+  /// Without a word.
+  func giveUp(_ member: Member) { member.isOver = true }
+
+  private func remove(_ member: Member) {
     guard member.isIn, let place = members.firstIndex(where: { $0 === member }) else { return }
     member.isIn = false
     members.remove(at: place)
@@ -101,11 +117,11 @@ final class RouterGroup {
     // has it once he has heard.
     let heard = members.map { _ in notice() }
     var barrier: Tick = 0
-    for (member, heard) in zip(members, heard) where member.isBeating() {
+    for (member, heard) in zip(members, heard) where isBeating(member) {
       if heard <= RouterGroup.barrierMilliseconds { barrier = max(barrier, heard) }
     }
     for (member, heard) in zip(members, heard) {
-      engine.after(heard) { [self] in
+      reach(member, after: heard) { [self] in
         guard member.isIn, generation == current else { return }
         member.assign(member, nil)
       }
@@ -115,10 +131,19 @@ final class RouterGroup {
 
   private func tell(_ member: Member, _ partitions: [Int32], after barrier: Tick = 0) {
     let current = generation
-    engine.after(barrier + 30 + engine.random.between(0, 40)) { [self] in
+    reach(member, after: barrier + 30 + engine.random.between(0, 40)) { [self] in
       guard member.isIn, generation == current else { return }
       member.assign(member, partitions)
     }
+  }
+
+  /// Tells a member's process something, so many milliseconds from now or as soon as it reaches the brokers again.
+  private func reach(_ member: Member, after delay: Tick, _ word: @escaping () -> Void) {
+    engine.after(delay) { member.link.whenOpen { if !member.isOver { word() } } }
+  }
+
+  private func isBeating(_ member: Member) -> Bool {
+    member.isBeating() && !member.link.isCut && !member.isOver
   }
 
   private func notice() -> Tick { engine.random.between(noticeMin, noticeMax) }
@@ -127,12 +152,12 @@ final class RouterGroup {
   private func watch(_ member: Member) {
     engine.after(3_000) { [self] in
       guard member.isIn else { return }
-      if member.isBeating() {
+      if isBeating(member) {
         member.lastBeat = engine.now
       } else if engine.now - member.lastBeat >= RouterGroup.sessionMilliseconds {
         engine.note("group: \(member.instance) is out")
-        leave(member)
-        engine.after(notice()) { member.assign(member, nil) }
+        remove(member)
+        reach(member, after: notice()) { member.assign(member, nil) }
         return
       }
       watch(member)

@@ -30,10 +30,9 @@ final class SimulatedKafka {
     group = RouterGroup(engine, partitions: partitions)
   }
 
-  /// Milliseconds until a request arrives, or its answer.
-  func delay(_ low: Tick = 1, _ high: Tick = 12) -> Tick {
-    let travel = engine.random.latency(low, high)
-    return max(travel, stalledUntil - engine.now + travel)
+  /// Milliseconds until a request arrives, or its answer, where nothing gets through for `wait`.
+  func delay(_ low: Tick = 1, _ high: Tick = 12, wait: Tick = 0) -> Tick {
+    engine.random.latency(low, high) + max(stalledUntil - engine.now, wait, 0)
   }
 
   func happens(_ fault: FaultKind, _ probability: Double) -> Bool {
