@@ -53,10 +53,8 @@ struct Cluster {
     }
   }
 
-  func producer(pendingRecords: Int = LogProducer.pendingRecords) throws -> LogProducer {
-    try LogProducer(
-      configuration, topics: names, generation: Self.generation, partitions: partitions,
-      pendingRecords: pendingRecords)
+  func producer(pendingRecords: Int = LogProducer.pendingRecords) throws -> ReportedProducer {
+    try ReportedProducer(self, pendingRecords: pendingRecords)
   }
 
   func consumer() throws -> LogConsumer {
@@ -102,17 +100,43 @@ func becomesReadable(_ descriptor: Int32) -> Bool {
   return Glibc.poll(&poll, 1, Deadline.usual.milliseconds) == 1
 }
 
-extension LogProducer {
-  /// Appends all and waits for their reports, in the order in which they came.
+/// A producer with what it reported.
+struct ReportedProducer {
+  let log: LogProducer
+  private let reported = Reports()
+
+  private final class Reports: Sendable {
+    let all = Mutex<[DeliveryReport]>([])
+  }
+
+  init(
+    _ cluster: Cluster, pendingRecords: Int, timeoutMilliseconds: Int = LogProducer.timeoutMilliseconds
+  ) throws {
+    let reported = reported
+    log = try LogProducer(
+      cluster.configuration, topics: cluster.names, generation: Cluster.generation,
+      partitions: cluster.partitions, pendingRecords: pendingRecords,
+      timeoutMilliseconds: timeoutMilliseconds
+    ) { report in reported.all.withLock { $0.append(report) } }
+  }
+
+  /// What was reported since the last time, in the order in which it came.
+  func takeReports() -> [DeliveryReport] {
+    reported.all.withLock { all in
+      defer { all = [] }
+      return all
+    }
+  }
+
+  /// Appends all and waits for their reports.
   func deliver(_ records: [OwnedAppend], _ deadline: Deadline = .usual) throws -> [DeliveryReport] {
     let all = run(records)
     var taken = 0
     var reports: [DeliveryReport] = []
     try eventually("\(records.count) reports", deadline) {
-      taken += append(UnsafeRawBufferPointer(rebasing: all.bytes[taken...]), at: 0)
-      try drain(at: 0)
-      reports += self.reports
-      reportsTaken()
+      taken += log.append(UnsafeRawBufferPointer(rebasing: all.bytes[taken...]))
+      try log.drain()
+      reports += takeReports()
       return taken == all.count && reports.count >= records.count
     }
     return reports

@@ -14,6 +14,7 @@ extension BrokerTests {
       defer { broker.stop() }
       let cluster = try Cluster(partitions: 2, on: broker)
       let producer = try cluster.producer()
+      let impatient = try ReportedProducer(cluster, pendingRecords: 10, timeoutMilliseconds: 1_000)
       let consumer = try cluster.consumer()
       for partition in 0..<2 as Range<Int32> {
         try consumer.read(partition: partition, reading: 1, after: nil)
@@ -23,19 +24,23 @@ extension BrokerTests {
 
       // Half of the rest is on its way when the broker dies, the other half is handed over while it is down.
       let waiting = run(Array(sent[1_000..<2_000]))
-      let taken = producer.append(waiting.bytes, at: 0)
+      let taken = producer.log.append(waiting.bytes)
       #expect(taken == waiting.count)
       try broker.kill()
       let down = run(Array(sent[2_000...]))
-      _ = producer.append(down.bytes, at: 0)
-      try producer.drain(at: 0)
-      #expect(producer.pendingCount > 0)
+      _ = producer.log.append(down.bytes)
+      try producer.log.drain()
+      #expect(producer.log.pendingCount > 0)
+      // What failed is told once, and by its delivery report: the hook says nothing of it.
+      let failed = try impatient.deliver(cluster.records(5_000..<5_010))
+      #expect(failed.map(\.decision) == Array(repeating: .fail(mayHavePersisted: false), count: 10))
+      #expect(impatient.log.pendingCount == 0)
       try broker.resume()
       try eventually("all reports", .after(.seconds(40))) {
-        try producer.drain(at: 0)
-        return producer.pendingCount == 0
+        try producer.log.drain()
+        return producer.log.pendingCount == 0
       }
-      reports += producer.reports
+      reports += producer.takeReports()
 
       // The idempotent producer leaves no gap and writes nothing twice.
       let read = try consumer.take(sent.count, .after(.seconds(40)))

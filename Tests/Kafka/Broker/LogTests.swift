@@ -1,4 +1,5 @@
 import Chat
+import Dispatch
 import Glibc
 import JSON
 import Support
@@ -43,21 +44,17 @@ extension BrokerTests {
       #expect(reports.map(\.decision) == [.leaveToOwner, .leaveToOwner])
     }
 
-    @Test func theDescriptorsWakeWhoeverWaits() throws {
+    @Test func whatIsReadWakesWhoeverWaitsAndAReportNeedsNobodyToDrain() throws {
       let cluster = try Cluster()
       let producer = try cluster.producer()
       let consumer = try cluster.consumer()
       let record = cluster.record(0, chat: "room:a")
       try consumer.read(partition: record.partition, reading: 1, after: nil)
       let bytes = run([record])
-      let taken = producer.append(bytes.bytes, at: 0, stamp: 5)
+      let taken = producer.log.append(bytes.bytes, stamp: 5)
       #expect(taken == bytes.count)
-      #expect(becomesReadable(producer.descriptor))
-      try eventually("the report") {
-        try producer.drain(at: 0)
-        return producer.pendingCount == 0
-      }
-      #expect(producer.reports.map(\.stamp) == [5])
+      try eventually("the report") { producer.log.pendingCount == 0 }
+      #expect(producer.takeReports().map(\.stamp) == [5] && producer.log.acknowledgedAt != nil)
       #expect(becomesReadable(consumer.descriptor))
       #expect(try consumer.take(1).map(\.record) == [record])
     }
@@ -67,13 +64,53 @@ extension BrokerTests {
       let producer = try cluster.producer(pendingRecords: 10)
       let sent = cluster.records(0..<25)
       let all = run(sent)
-      let taken = producer.append(all.bytes, at: 0)
-      #expect(taken == run(Array(sent[..<10])).count && producer.pendingCount == 10)
+      let taken = producer.log.append(all.bytes)
+      #expect(taken == run(Array(sent[..<10])).count)
 
       _ = try producer.deliver(Array(sent[10...]))
       let consumer = try cluster.consumer()
       try consumer.read(partition: 0, reading: 1, after: nil)
       #expect(try consumer.take(25).map(\.record) == sent)
+    }
+
+    /// As shards do. What each one appends stays in its order, and every record has its own report.
+    @Test func manyThreadsAppend() throws {
+      let cluster = try Cluster(partitions: 2)
+      let producer = try cluster.producer(pendingRecords: 100)
+      let threads = 4
+      let perThread = 500
+      let log = producer.log
+      let group = DispatchGroup()
+      for thread in 0..<threads {
+        DispatchQueue.global().async(group: group) {
+          let all = run(cluster.records(thread * perThread..<(thread + 1) * perThread))
+          var taken = 0
+          while taken < all.count {
+            taken += log.append(UnsafeRawBufferPointer(rebasing: all.bytes[taken...]))
+            usleep(100)
+          }
+        }
+      }
+      #expect(group.wait(timeout: .now() + 60) == .success)
+      try eventually("all reports") { log.pendingCount == 0 }
+      let reports = producer.takeReports()
+      #expect(reports.count == threads * perThread)
+      #expect(Set(reports.map(\.origin.request)).count == reports.count)
+
+      let consumer = try cluster.consumer()
+      for partition in 0..<2 as Range<Int32> {
+        try consumer.read(partition: partition, reading: 1, after: nil)
+      }
+      let read = try consumer.take(reports.count)
+      let places = Dictionary(uniqueKeysWithValues: read.map { ($0.record.origin.request, $0.seq) })
+      for report in reports { #expect(report.decision == .acknowledge(places[report.origin.request]!)) }
+      for partition in 0..<2 as Range<Int32> {
+        for thread in 0..<threads {
+          let requests = read.filter { $0.partition == partition }.map { Int($0.record.origin.request) }
+            .filter { ($0 - 1) / perThread == thread }
+          #expect(requests == requests.sorted())
+        }
+      }
     }
 
     @Test func aReadingBeginsWhereItIsToldAndNothingOfTheOneBeforeFollows() throws {
@@ -154,7 +191,7 @@ extension BrokerTests {
       let cluster = try Cluster(partitions: 1)
       let producer = try cluster.producer()
       _ = try producer.deliver(cluster.records(0..<10))
-      producer.failForTest()
+      producer.log.failForTest()
       let reports = try producer.deliver(cluster.records(10..<20))
       for report in reports {
         guard case .fail = report.decision else {
@@ -162,7 +199,7 @@ extension BrokerTests {
           continue
         }
       }
-      #expect(producer.restarts == 1 && producer.pendingCount == 0)
+      #expect(producer.log.restarts == 1 && producer.log.pendingCount == 0)
       let after = try producer.deliver(cluster.records(20..<30))
       let acknowledged = after.filter { if case .acknowledge = $0.decision { true } else { false } }
       #expect(acknowledged.count == 10)
@@ -171,18 +208,20 @@ extension BrokerTests {
     @Test func aFailureForGoodIsToldByAppendAndTheOldDescriptorIsOpenUntilItIsTaken() throws {
       let cluster = try Cluster(partitions: 1)
       let producer = try cluster.producer()
-      let old = producer.descriptor
-      #expect(!producer.wantsDrain && producer.takeRetired() == nil)
-      producer.failForTest()
+      let log = producer.log
+      let old = log.descriptor
+      #expect(!log.wantsDrain && log.takeRetired() == nil)
+      producer.log.failForTest()
       let bytes = run(cluster.records(0..<1))
-      let taken = producer.append(bytes.bytes, at: 0)
-      #expect(taken == bytes.count && producer.wantsDrain)
-      try producer.drain(at: 0)
-      #expect(!producer.wantsDrain && producer.restarts == 1)
+      let taken = log.append(bytes.bytes)
+      #expect(taken == bytes.count && log.wantsDrain)
+      #expect(producer.takeReports().map(\.decision) == [.fail(mayHavePersisted: false)])
+      try log.drain()
+      #expect(!log.wantsDrain && log.restarts == 1)
       // Were it closed, the new one would have its number, or somebody else.
-      #expect(producer.descriptor != old && fcntl(old, F_GETFD) >= 0)
-      let retired = producer.takeRetired()
-      #expect(retired != nil && producer.takeRetired() == nil)
+      #expect(log.descriptor != old && fcntl(old, F_GETFD) >= 0)
+      let retired = log.takeRetired()
+      #expect(retired != nil && log.takeRetired() == nil)
     }
   }
 }

@@ -93,11 +93,17 @@ extension KafkaClient {
   }
 }
 
-/// A clock that never goes back, for the bounds of calls that wait.
+/// Clocks that never go back.
 enum Clock {
-  static func milliseconds() -> Int64 {
+  /// For the bounds of calls that wait.
+  static func milliseconds() -> Int64 { read(CLOCK_MONOTONIC) }
+
+  /// Milliseconds as the loops' ticks are: it goes on while the machine sleeps, so that what comes after that is late.
+  static func tick() -> Int64 { read(CLOCK_BOOTTIME) }
+
+  private static func read(_ clock: clockid_t) -> Int64 {
     var now = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &now)
+    clock_gettime(clock, &now)
     return Int64(now.tv_sec) * 1000 + Int64(now.tv_nsec) / 1_000_000
   }
 }

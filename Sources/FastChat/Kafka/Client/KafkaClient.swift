@@ -4,7 +4,7 @@ import Glibc
 /// One handle of librdkafka: its threads and connections, gone with the object. All parts of this module
 /// stand on one each.
 ///
-/// Everything that librdkafka has to tell comes by queues: no code of ours runs on its threads.
+/// What librdkafka has to tell comes by queues; no code of ours runs on its threads, but for a `DeliveryHook`.
 final class KafkaClient {
   let handle: OpaquePointer
   /// Where delivery reports, errors and logs come.
@@ -13,6 +13,8 @@ final class KafkaClient {
 
   /// What librdkafka says of a partition outside of its queue's messages.
   let partitionErrors: PartitionErrors
+  /// It is called until the handle is gone.
+  private let hook: DeliveryHook?
 
   /// What was said and not yet asked for, newest last; older ones are dropped.
   private(set) var notices: [KafkaNotice] = []
@@ -29,11 +31,13 @@ final class KafkaClient {
   ///   - own: settings of the part, which the configuration's may not change unless they come first.
   ///   - defaults: settings of the part that the configuration's may change.
   ///   - events: what the part wants as events (`RD_KAFKA_EVENT_...`), beside errors and logs.
+  ///   - hook: for a producer: records that were taken are told to it, and have no delivery report.
   init(
     _ type: rd_kafka_type_t, _ configuration: KafkaConfiguration, defaults: [(String, String)] = [],
-    own: [(String, String)], events: Int32 = 0
+    own: [(String, String)], events: Int32 = 0, hook: DeliveryHook? = nil
   ) throws(KafkaError) {
     self.configuration = configuration
+    self.hook = hook
     guard let conf = rd_kafka_conf_new() else { preconditionFailure("librdkafka has no memory") }
     do throws(KafkaError) {
       try KafkaConfiguration.set("bootstrap.servers", configuration.brokers, in: conf)
@@ -41,6 +45,7 @@ final class KafkaClient {
       for (name, value) in Self.common + defaults { try KafkaConfiguration.set(name, value, in: conf) }
       for (name, value) in configuration.settings { try KafkaConfiguration.set(name, value, in: conf) }
       for (name, value) in own { try KafkaConfiguration.set(name, value, in: conf) }
+      try hook?.install(in: conf)
     } catch {
       rd_kafka_conf_destroy(conf)
       throw error

@@ -7,7 +7,8 @@ import JSON
 /// Acknowledged by all in-sync brokers and in order (one request in flight a broker), but not idempotent: a
 /// batch that comes twice is dropped where it arrives, and such a producer never fails for good.
 ///
-/// One thread's. `descriptor` tells when to call `drain`, which is called every second beside that.
+/// One thread's. `descriptor` tells when to call `drain`, which is called every second beside that; records that
+/// arrive announce nothing.
 public final class InboxProducer {
   /// Milliseconds until a record is given up: a server whose inbox cannot be reached repairs itself later.
   public static let timeoutMilliseconds = 5_000
@@ -20,6 +21,7 @@ public final class InboxProducer {
   private let client: KafkaClient
   private let queue: EventQueue
   private let topics: TopicNames
+  private let underWay = InboxesUnderWay()
   /// Read positions, by the same handle. A request of theirs takes one partition, and the records of inboxes wait
   /// for it: so they are to be handed over one or two partitions at a time.
   public let reads: ReadsProducer
@@ -36,7 +38,6 @@ public final class InboxProducer {
     /// Nil once it was let go: the place is free.
     var topic: TopicHandle?
     var record = ByteBuffer(capacity: 1 << 10)
-    var pendingBytes = 0
     /// Something was put into its record in this round.
     var isUsed = true
 
@@ -55,9 +56,9 @@ public final class InboxProducer {
       own: [
         ("acks", "all"), ("max.in.flight.requests.per.connection", "1"),
         ("message.timeout.ms", "\(Self.timeoutMilliseconds)"), ("queue.buffering.max.messages", "100000"),
-      ], events: RD_KAFKA_EVENT_DR)
+      ], events: RD_KAFKA_EVENT_DR, hook: underWay.hook)
     queue = try EventQueue(client, owning: rd_kafka_queue_get_main(client.handle))
-    reads = try ReadsProducer(client, topics)
+    reads = try ReadsProducer(client, topics, underWay)
   }
 
   /// Becomes readable when there is something to drain.
@@ -105,7 +106,7 @@ public final class InboxProducer {
     let place = try place(of: server)
     let target = targets[place]
     target.isUsed = true
-    guard target.pendingBytes + target.record.count + bytes <= Self.targetBytes else { return nil }
+    guard underWay.bytes(at: place) + target.record.count + bytes <= Self.targetBytes else { return nil }
     if target.record.count + bytes > InboxCodec.recordBytes, !target.record.isEmpty { produce(place) }
     if target.record.isEmpty {
       InboxCodec.begin(into: &target.record)
@@ -135,13 +136,16 @@ public final class InboxProducer {
     defer { target.record.removeAll(keepingAtMost: 64 << 10) }
     guard let topic = target.topic else { return fail(target.record.bytes, target.server) }
     let bytes = target.record.bytes
-    let opaque = UnsafeMutableRawPointer(bitPattern: place + 1)
+    let opaque = InboxesUnderWay.opaque(place)
+    underWay.began(bytes.count, at: place)
     guard
       rd_kafka_produce(
         topic.handle, 0, Int32(RD_KAFKA_MSG_F_COPY), UnsafeMutableRawPointer(mutating: bytes.baseAddress),
         bytes.count, nil, 0, opaque) == 0
-    else { return fail(bytes, target.server) }
-    target.pendingBytes += bytes.count
+    else {
+      underWay.ended(bytes.count, at: place)
+      return fail(bytes, target.server)
+    }
   }
 
   /// A server in an epoch that is over, as far as is known: it is let go now where nothing is on its way to it,
@@ -161,7 +165,7 @@ public final class InboxProducer {
 
   private func letGo(_ place: Int) {
     let target = targets[place]
-    guard target.pendingBytes == 0, target.record.isEmpty else { return }
+    guard underWay.bytes(at: place) == 0, target.record.isEmpty else { return }
     target.topic = nil
     places[target.server] = nil
   }
@@ -171,11 +175,11 @@ public final class InboxProducer {
 
   // MARK: Reports
 
-  /// Reads what became of the records; what did not arrive is in `failures`.
+  /// Reads what did not arrive, into `failures`.
   public func drain() {
     while let event = queue.poll() {
       if rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR {
-        while let message = rd_kafka_event_message_next(event) { report(message.pointee) }
+        while let message = rd_kafka_event_message_next(event) { failed(message.pointee) }
       } else {
         client.take(event)
       }
@@ -187,14 +191,10 @@ public final class InboxProducer {
     endRound()
   }
 
-  private func report(_ message: rd_kafka_message_t) {
-    if reads.owns(message) { return reads.report(message) }
-    let place = Int(bitPattern: message._private) - 1
-    let target = targets[place]
-    target.pendingBytes -= message.len
-    if message.err != RD_KAFKA_RESP_ERR_NO_ERROR, let record = message.valueBytes {
-      fail(record, target.server)
-    }
+  private func failed(_ message: rd_kafka_message_t) {
+    guard let place = InboxesUnderWay.place(message._private) else { return reads.failed() }
+    underWay.ended(message.len, at: place)
+    if let record = message.valueBytes { fail(record, targets[place].server) }
   }
 
   /// A record carries what its failure has to name.

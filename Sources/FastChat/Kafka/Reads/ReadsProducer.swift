@@ -5,7 +5,7 @@ import JSON
 /// Writes read positions, best effort: what the brokers do not take is counted and not written again.
 ///
 /// It belongs to an `InboxProducer`, whose handle and delivery reports it shares: that one gives up as soon, and
-/// never fails for good. One thread's.
+/// never fails for good. One thread's. Its records carry no place.
 public final class ReadsProducer {
   /// Positions on their way at most; what is beyond is dropped. The handle's queue has room for the inboxes beside.
   public static let pendingMax = 32_768
@@ -13,14 +13,20 @@ public final class ReadsProducer {
   private let topic: TopicHandle
   private var key = ByteBuffer(capacity: 256)
   private var value = ByteBuffer(capacity: 64)
-  public private(set) var pendingCount = 0
-  /// Positions that the brokers took, and that they did not.
-  public private(set) var writtenCount = 0
+  private let underWay: InboxesUnderWay
+  private var sentCount = 0
+  private var failedCount = 0
+  /// Positions that the brokers did not take, or that were too many.
   public private(set) var droppedCount = 0
 
-  init(_ client: KafkaClient, _ topics: TopicNames) throws(KafkaError) {
+  init(_ client: KafkaClient, _ topics: TopicNames, _ underWay: InboxesUnderWay) throws(KafkaError) {
     topic = try TopicHandle(client, topics.reads)
+    self.underWay = underWay
   }
+
+  /// Positions that the brokers took.
+  public var writtenCount: Int { underWay.readsWritten }
+  public var pendingCount: Int { sentCount - failedCount - writtenCount }
 
   /// Hands a position over, which is copied.
   /// - Parameter partition: the chat's. The topic's key is not the chat, so no partitioner would find it.
@@ -37,16 +43,14 @@ public final class ReadsProducer {
         key.count,
         nil) == 0
     else { return drop() }
-    pendingCount += 1
+    sentCount += 1
   }
 
   private func drop() { droppedCount += 1 }
 
-  /// Whether a message is one of these.
-  func owns(_ message: borrowing rd_kafka_message_t) -> Bool { message.rkt == topic.handle }
-
-  func report(_ message: borrowing rd_kafka_message_t) {
-    pendingCount -= 1
-    if message.err == RD_KAFKA_RESP_ERR_NO_ERROR { writtenCount += 1 } else { drop() }
+  /// A delivery report of one of them: the brokers did not take it.
+  func failed() {
+    failedCount += 1
+    drop()
   }
 }

@@ -1,4 +1,5 @@
 import Chat
+import Kafka
 
 /// What stands behind the shards of a server: who takes their records, answers their questions and knows
 /// where sessions are. The shard and its edge machine are the same before both.
@@ -59,14 +60,23 @@ final class EmbeddedBackbone: Sendable {
   }
 }
 
-/// The backbone of a server among others: what its router said once it had begun, and the way to it.
+/// The backbone of a server among others: what its router said once it had begun, the way to it, and the log.
 final class ClusterBackbone: Sendable {
   let facts: ClusterFacts
   let queue: RouterQueue
+  private let producer: LogProducer
 
-  init(_ facts: ClusterFacts, _ queue: RouterQueue) {
+  init(_ facts: ClusterFacts, _ queue: RouterQueue, _ producer: LogProducer) {
     self.facts = facts
     self.queue = queue
+    self.producer = producer
+  }
+
+  /// Hands a run of records to the log. Returns what it had no room for, which goes by way of the router: there it
+  /// waits, and all that comes after it.
+  func append(_ run: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+    guard !run.isEmpty, queue.occupied == 0 else { return run }
+    return UnsafeRawBufferPointer(rebasing: run[producer.append(run, stamp: Clock.nanoseconds())...])
   }
 }
 

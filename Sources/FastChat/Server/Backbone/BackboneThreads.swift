@@ -48,13 +48,13 @@ enum BackboneThreads {
     let queue = try starting { () throws(LoopError) in
       try RouterQueue(limitBytes: shared.configuration.limits.appendBytes, shards: shared.ports.count)
     }
-    let began = Handoff<Result<ClusterFacts, StartFailure>>()
+    let began = Handoff<Result<ClusterBackbone, StartFailure>>()
     let router = try WorkerThread("fc-router") {
       RouterThread.serve(shared, cluster, queue: queue, began: began)
       queue.over.arrive(0)
     }
     do throws(StartFailure) {
-      return .cluster(ClusterBackbone(try began.wait().get(), queue), router: router)
+      return .cluster(try began.wait().get(), router: router)
     } catch {
       router.join()
       throw error

@@ -18,14 +18,16 @@ final class BrokerLinks {
   private var lastAnswer: Tick?
 
   /// Connects, and waits for topics that are there already.
+  /// - Parameter report: as `LogProducer` wants it.
   init(
     _ configuration: KafkaConfiguration, _ names: TopicNames, generation: Int64, partitions: Int32,
-    pins: Pins
+    pins: Pins, report: @escaping @Sendable (DeliveryReport) -> Void
   ) throws(KafkaError) {
     self.configuration = configuration
     self.names = names
     self.partitions = partitions
-    producer = try LogProducer(configuration, topics: names, generation: generation, partitions: partitions)
+    producer = try LogProducer(
+      configuration, topics: names, generation: generation, partitions: partitions, report: report)
     log = try LogConsumer(configuration, topics: names, generation: generation, partitions: partitions)
     state = try StateReader(configuration, topics: names, partitions: partitions)
     inbox = try InboxConsumer(configuration, topics: names, partitions: partitions, pins: pins)
@@ -35,7 +37,7 @@ final class BrokerLinks {
   /// What a loop watches, and what it drains then.
   var descriptors: [(Int32, Router.Sources)] {
     [
-      (producer.descriptor, .reports), (log.descriptor, .log), (state.descriptor, .state),
+      (producer.descriptor, .producer), (log.descriptor, .log), (state.descriptor, .state),
       (inbox.descriptor, .inbox), (inboxes.descriptor, .inboxReports),
     ]
   }

@@ -17,7 +17,10 @@ struct ClusterStart {
   let logID: String
   let links: BrokerLinks
 
-  init(_ cluster: ClusterConfiguration, serverID: String, limits: Limits, pins: Pins) throws(StartFailure) {
+  init(
+    _ cluster: ClusterConfiguration, serverID: String, limits: Limits, pins: Pins,
+    report: @escaping @Sendable (DeliveryReport) -> Void
+  ) throws(StartFailure) {
     do throws(KafkaError) {
       configuration = try Self.configuration(cluster, clientID: "fastchat-\(serverID)")
       names = TopicNames(prefix: cluster.topicPrefix)
@@ -40,7 +43,7 @@ struct ClusterStart {
       logID = try LogIdentity.establish(
         configuration, topics: names, partitions: partitions, candidate: candidate)
       links = try BrokerLinks(
-        configuration, names, generation: generation, partitions: partitions, pins: pins)
+        configuration, names, generation: generation, partitions: partitions, pins: pins, report: report)
     } catch {
       throw StartFailure(error.description)
     }

@@ -6,7 +6,7 @@ import Kafka
 /// What librdkafka has for the router: reports, records, rows, the inbox.
 extension Router {
   func drain(_ sources: Sources) {
-    if sources.contains(.reports) || !carried.isEmpty || links.producer.wantsDrain { drainReports() }
+    if sources.contains(.producer) || links.producer.wantsDrain { drainProducer() }
     if sources.contains(.log) { drainLog() }
     if sources.contains(.state) { drainState() }
     if sources.contains(.inbox) { drainInbox() }
@@ -17,22 +17,16 @@ extension Router {
   /// What waits in a queue comes with the next turn, though no edge announces it.
   func comeBack(to source: Sources) { hasMore.insert(source) }
 
-  func drainReports() {
+  func drainProducer() {
     let restarts = links.producer.restarts
     let descriptor = links.producer.descriptor
-    let isFirst = links.producer.acknowledgedAt == nil
-    attempt("reading delivery reports") { () throws(KafkaError) in try links.producer.drain(at: tick) }
+    attempt("reading delivery reports") { () throws(KafkaError) in try links.producer.drain() }
     if links.producer.restarts != restarts {
       Log.warning("the log's producer was begun anew; what was on its way is answered unavailable")
       loop.unwatch(descriptor: descriptor)
       if let old = links.producer.takeRetired() { broker(.letGo(old)) { _ in } }
-      watch(links.producer.descriptor, .reports)
+      watch(links.producer.descriptor, .producer)
     }
-    if isFirst, links.producer.acknowledgedAt != nil { tellHealth() }
-    appendCarried()
-    if links.producer.wantsDrain { comeBack(to: .reports) }
-    reports.tell(links.producer.reports, shared.ports, metrics)
-    links.producer.reportsTaken()
   }
 
   func watch(_ descriptor: Int32, _ source: Sources) {

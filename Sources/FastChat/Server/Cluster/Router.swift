@@ -12,21 +12,22 @@ import Redis
 /// ```
 /// loop.turn      what the last turn queued for Redis is written; then it waits
 /// events         answers of Redis -> owners, registrar, shards
-/// shards' mail   records -> the log's producer; questions -> Redis; words -> the registrar
+/// shards' mail   questions -> Redis; words -> the registrar; records that the log had no room for
 /// helper's mail  answers of the calls that wait for brokers
-/// queues         delivery reports -> shards; records -> owners; the inbox -> shards
+/// queues         records -> owners; the inbox -> shards; what did not reach the log or an inbox
 /// tick           ten times a second
 /// flush          one record to each inbox, one write to each primary
 /// ```
 ///
-/// Records go through this thread, and not from the shards to librdkafka: it sends a request a partition, and
-/// the broker pays for requests, so that all shards' records want to be in the same ones. The way costs a wake
-/// of this thread, a few microseconds where it is awake already.
+/// The way of an `ack` passes this thread by: a shard hands its records to the log's producer, which all share so
+/// that they are in the same requests, and librdkafka's thread tells the shard what the broker said.
 final class Router {
   /// Milliseconds between two ticks of the machines.
   static let tickMilliseconds: Tick = 100
   /// Milliseconds between two rounds of what is rare: queues that nothing announced, leases, notices.
   static let choreMilliseconds: Tick = 1_000
+  /// Milliseconds until the log is offered again what it had no room for.
+  private static let fullMilliseconds: Tick = 5
   /// A process that did not turn for so long hears of the time before anything else.
   private static let stallMilliseconds: Tick = 1_000
 
@@ -47,19 +48,20 @@ final class Router {
   private var mail = RouterMail()
   private var bells: [RouterQueue.Bell] = []
   /// Records that the producer had no room for, from `carriedStart` on.
-  var carried = ByteBuffer()
-  var carriedStart = 0
+  private var carried = ByteBuffer()
+  private var carriedStart = 0
   private(set) var registrar: RegistrarHost!
   private(set) var group: GroupHost!
   private(set) var watch: LeaseWatch!
   private(set) var relay: Relay!
   private(set) var reads: ReadsWriter!
   private var questions: Questions!
-  var reports: ReportSorter
   private var lastTick: Tick = 0
   private var lastChores: Tick = 0
   private var stage = RouterQueue.Stage.serving
   private var hasFlushed = false
+  /// The log has acknowledged something.
+  private var isLogHeard = false
   /// How often the log's queue was read.
   var logDrains: UInt64 = 0
   /// There is more in a queue of librdkafka than a turn takes.
@@ -68,13 +70,13 @@ final class Router {
   /// Queues of librdkafka that have something.
   struct Sources: OptionSet {
     let rawValue: UInt64
-    static let reports = Sources(rawValue: 1 << 0)
+    static let producer = Sources(rawValue: 1 << 0)
     static let log = Sources(rawValue: 1 << 1)
     static let state = Sources(rawValue: 1 << 2)
     static let inbox = Sources(rawValue: 1 << 3)
     static let inboxReports = Sources(rawValue: 1 << 4)
     static let group = Sources(rawValue: 1 << 5)
-    static let all: Sources = [.reports, .log, .state, .inbox, .inboxReports, .group]
+    static let all: Sources = [.producer, .log, .state, .inbox, .inboxReports, .group]
   }
 
   init(
@@ -91,7 +93,6 @@ final class Router {
     serverID = shared.configuration.serverID
     limits = shared.configuration.limits
     metrics = shared.backboneMetrics
-    reports = ReportSorter(shards: shared.ports.count)
     let host = HostIdentity()
     let machine = Registrar(
       Registrar.Configuration(
@@ -133,7 +134,8 @@ final class Router {
   }
 
   private func turn() {
-    loop.turn(waitAtMostMilliseconds: hasMore.isEmpty ? Int(Self.tickMilliseconds) : 0)
+    let wait = carried.isEmpty ? Self.tickMilliseconds : Self.fullMilliseconds
+    loop.turn(waitAtMostMilliseconds: hasMore.isEmpty ? Int(wait) : 0)
     if tick - lastTick >= Self.stallMilliseconds { tickAll() }
     var sources = hasMore
     hasMore = []
@@ -143,6 +145,7 @@ final class Router {
     }
     let newStage = queue.stage
     takeMail()
+    appendCarried()
     takeAnswers()
     if tick - lastChores >= Self.choreMilliseconds { sources = .all }
     drain(sources)
@@ -157,6 +160,10 @@ final class Router {
 
   private func tickAll() {
     lastTick = tick
+    if !isLogHeard, links.producer.acknowledgedAt != nil {
+      isLogHeard = true
+      tellHealth()
+    }
     registrar.tick()
     watch.tick()
     group.tick()
@@ -192,7 +199,7 @@ final class Router {
     queue.bell.drain(into: &bells)
     queue.take(&mail)
     guard !mail.isEmpty else { return }
-    append(mail.appends.bytes)
+    carried.append(mail.appends.bytes)
     for (shard, word) in mail.words { registrar.take(word, from: shard) }
     for question in mail.questions { questions.ask(question) }
     relay.take(mail.marks, mail.ephemerals)
@@ -201,18 +208,10 @@ final class Router {
 
   /// Hands records to the producer. What it does not take waits, and takes room in the queue so long: the
   /// shards let their sessions feel it.
-  private func append(_ run: UnsafeRawBufferPointer) {
-    guard !run.isEmpty else { return }
-    guard carried.isEmpty else { return carried.append(run) }
-    let taken = links.producer.append(run, at: tick, stamp: Clock.nanoseconds())
-    queue.release(taken)
-    if taken < run.count { carried.append(UnsafeRawBufferPointer(rebasing: run[taken...])) }
-  }
-
-  func appendCarried() {
+  private func appendCarried() {
     guard !carried.isEmpty else { return }
     let rest = UnsafeRawBufferPointer(rebasing: carried.bytes[carriedStart...])
-    let taken = links.producer.append(rest, at: tick, stamp: Clock.nanoseconds())
+    let taken = links.producer.append(rest, stamp: Clock.nanoseconds())
     queue.release(taken)
     carriedStart += taken
     // What waits is moved only when most of it has gone.
@@ -248,7 +247,8 @@ final class Router {
   /// `newStage` was read before the turn's mail, so all that was handed over before it has been taken.
   private func advance(to newStage: RouterQueue.Stage) {
     stage = max(stage, newStage)
-    guard stage == .flushing, !hasFlushed, carried.isEmpty, links.producer.pendingCount == 0 else { return }
+    guard stage == .flushing, !hasFlushed, carried.isEmpty else { return }
+    guard links.producer.pendingCount == 0, !links.producer.wantsDrain else { return }
     hasFlushed = true
     queue.flushed.arrive(0)
   }

@@ -1,16 +1,21 @@
+import Chat
 import EventLoop
+import Kafka
 
 /// The router's thread, from its beginning to its end.
 enum RouterThread {
   /// The body of the thread: says what it found, or why the server cannot start, and serves until the end.
   static func serve(
     _ shared: Shared, _ cluster: ClusterConfiguration, queue: RouterQueue,
-    began: Handoff<Result<ClusterFacts, StartFailure>>
+    began: Handoff<Result<ClusterBackbone, StartFailure>>
   ) {
     do throws(StartFailure) {
       let start = try ClusterStart(
         cluster, serverID: shared.configuration.serverID, limits: shared.configuration.limits,
-        pins: shared.pins)
+        pins: shared.pins
+      ) { [ports = shared.ports] report in
+        ports[report.origin.session.shard].post(report)
+      }
       let loop = try starting { () throws(LoopError) in try EventLoop(loopConfiguration(shared.configuration))
       }
       let redis = try RedisStart.connect(
@@ -27,7 +32,7 @@ enum RouterThread {
           "cluster": "\(cluster)", "log": router.facts.log, "generation": "\(router.generation)",
           "partitions": "\(router.facts.partitions)",
         ])
-      began.give(.success(router.facts))
+      began.give(.success(ClusterBackbone(router.facts, queue, start.links.producer)))
       router.run()
       thread.join()
     } catch {

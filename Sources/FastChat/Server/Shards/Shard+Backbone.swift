@@ -30,12 +30,12 @@ extension Shard {
     tellEphemerals()
   }
 
-  /// One lock and one word to the router, whatever there is.
+  /// Records to the log, and one lock and one word to the router, whatever else there is.
   private func handOver(to cluster: ClusterBackbone) {
     let queries = edge.queries
     edge.queries.removeAll(keepingCapacity: true)
     let taken = cluster.queue.put(
-      appends: edge.appends.bytes, words: words, questions: queries, marks: edge.reads,
+      appends: cluster.append(edge.appends.bytes), words: words, questions: queries, marks: edge.reads,
       ephemerals: edge.ephemerals, from: index)
     words.removeAll(keepingCapacity: true)
     appendsHandedOver()

@@ -1,6 +1,7 @@
 import Chat
 import EventLoop
 import JSON
+import Kafka
 import WebSocket
 
 /// One event-loop thread with all that is its own: sockets, the edge machine, buffers, timers, mailbox.
@@ -64,6 +65,7 @@ final class Shard {
   let mainListener: Int
   let adminListener: Int?
   private var mail: [Mail] = []
+  private var reports: [DeliveryReport] = []
   private var hasMail = false
   private var lastDeadlines: Int64 = 0
   private var isProven = false
@@ -89,6 +91,7 @@ final class Shard {
       capacity: server.loopConfiguration.connections + server.loopConfiguration.reserve)
     heartbeat = Heartbeat(seconds: limits.heartbeatSeconds)
     try loop.watch(mailbox)
+    try loop.watch(port.reports)
     mainListener = try loop.add(listener: server.listeners.main[index])
     adminListener = index == 0 ? try loop.add(listener: server.listeners.admin) : nil
     lastDeadlines = Clock.tick()
@@ -160,6 +163,7 @@ final class Shard {
       }
       for session in overflow.replaced { replaced(session) }
     }
+    takeReports()
     mailbox.drain(into: &mail)
     for i in 0..<mail.count {
       switch mail[i] {
@@ -181,6 +185,27 @@ final class Shard {
       }
     }
     mail.removeAll(keepingCapacity: true)
+  }
+
+  /// Before the mail: a sender has its `ack` before anybody has the message.
+  private func takeReports() {
+    port.reports.drain(into: &reports)
+    guard !reports.isEmpty else { return }
+    let now = Clock.nanoseconds()
+    for report in reports {
+      if case .fail(let mayHavePersisted) = report.decision {
+        edge.failed(Failed(origin: report.origin, mayHavePersisted: mayHavePersisted))
+        metrics.add(.storeFailures)
+      } else {
+        if case .acknowledge(let seq) = report.decision {
+          edge.appended(Appended(origin: report.origin, seq: seq, time: report.time))
+          metrics.add(.messagesAccepted)
+        }
+        metrics.add(.storedRecords)
+        metrics.record(.append, nanoseconds: now &- report.stamp)
+      }
+      settle()
+    }
   }
 
   private func take(_ news: LogNews) {

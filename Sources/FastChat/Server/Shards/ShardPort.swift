@@ -1,5 +1,6 @@
 import Chat
 import EventLoop
+import Kafka
 import Synchronization
 
 /// How other threads reach a shard, and what it shows of itself.
@@ -29,13 +30,18 @@ final class ShardPort: Sendable {
   }
 
   let mailbox: Mailbox<Mail>
+  /// What became of records that the shard handed to the log, and no more than those.
+  let reports: Mailbox<DeliveryReport>
   let pulse = Pulse()
   private let waitingBytes = Atomic<Int>(0)
   private let rawStage = Atomic<UInt8>(Stage.serving.rawValue)
   private let hasOverflow = Atomic<Bool>(false)
   private let overflow = Mutex(Overflow())
 
-  init(mailMax: Int = ShardPort.mailMax) throws(LoopError) { mailbox = try Mailbox(capacity: mailMax) }
+  init(mailMax: Int = ShardPort.mailMax) throws(LoopError) {
+    mailbox = try Mailbox(capacity: mailMax)
+    reports = try Mailbox(capacity: mailMax)
+  }
 
   // MARK: From any thread
 
@@ -58,6 +64,9 @@ final class ShardPort: Sendable {
 
   /// The registrar's words are as many as what it was asked: a full mailbox takes them too.
   func post(_ word: ShardWord) { mailbox.postAlways(.word(word)) }
+
+  /// As many as the shard handed over.
+  func post(_ report: DeliveryReport) { reports.postAlways(report) }
 
   func post(logEnd: Seq?, partition: Int32) { mailbox.postAlways(.logEnded(partition: partition, logEnd)) }
 
