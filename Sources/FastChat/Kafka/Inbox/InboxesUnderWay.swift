@@ -33,6 +33,8 @@ final class InboxesUnderWay: Sendable {
   func ended(_ count: Int, at place: Int) { bytes.withLock { $0[place] -= count } }
 
   /// A place as librdkafka carries it: never a null pointer, which is a read position.
-  static func opaque(_ place: Int) -> UnsafeMutableRawPointer? { UnsafeMutableRawPointer(bitPattern: place + 1) }
+  static func opaque(_ place: Int) -> UnsafeMutableRawPointer? {
+    UnsafeMutableRawPointer(bitPattern: place + 1)
+  }
   static func place(_ opaque: UnsafeMutableRawPointer?) -> Int? { opaque.map { Int(bitPattern: $0) - 1 } }
 }

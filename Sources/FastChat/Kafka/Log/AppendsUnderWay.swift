@@ -73,7 +73,9 @@ final class AppendsUnderWay: @unchecked Sendable {
     answeredAt.store(now, ordering: .relaxed)
     let offset = message.pointee.offset
     let ended = lock.withLock { _ -> (DeliveryReport, DeliveryPolicy.Decision)? in
-      guard number == handle, let report = slots.remove(Self.place(message.pointee._private)) else { return nil }
+      guard number == handle, let report = slots.remove(Self.place(message.pointee._private)) else {
+        return nil
+      }
       let decision = decide(.taken(offset: offset >= 0 ? offset : nil), report, now)
       guard decision == .appendAgain else { return (report, decision) }
       guard keep(message) else { return (report, .fail(mayHavePersisted: true)) }

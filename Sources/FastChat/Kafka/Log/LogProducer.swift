@@ -45,7 +45,8 @@ public final class LogProducer: @unchecked Sendable {
     let queue: EventQueue
 
     init(
-      _ configuration: KafkaConfiguration, _ settings: [(String, String)], _ name: String, _ hook: DeliveryHook
+      _ configuration: KafkaConfiguration, _ settings: [(String, String)], _ name: String,
+      _ hook: DeliveryHook
     ) throws(KafkaError) {
       client = try KafkaClient(
         RD_KAFKA_PRODUCER, configuration, defaults: [("linger.ms", "0")], own: settings,
@@ -111,7 +112,8 @@ public final class LogProducer: @unchecked Sendable {
         let (wanted, end) = prepare(run, from: taken, now, stamp)
         guard wanted > 0 else { return taken }
         rd_kafka_produce_batch(
-          line.topic.handle, 0, Int32(RD_KAFKA_MSG_F_COPY | RD_KAFKA_MSG_F_PARTITION), messages, Int32(wanted))
+          line.topic.handle, 0, Int32(RD_KAFKA_MSG_F_COPY | RD_KAFKA_MSG_F_PARTITION), messages, Int32(wanted)
+        )
         let accepted = settle(wanted)
         guard accepted == wanted else { return accepted == 0 ? taken : ends[accepted - 1] }
         taken = end

@@ -187,9 +187,9 @@ for i = ARGUMENTS + 1, #ARGV, FIELDS do
   reply[last + 1], reply[last + 2], reply[last + 3] = outcome, tonumber(prev), tonumber(role)
 end
 
--- An emptied stream would still remember its last id.
+-- An emptied stream would still remember its last id; only a trim empties one.
 local function trim(stream, floor)
-  if floor ~= '0' then call('XTRIM', stream, 'MINID', floor) end
+  if floor == '0' or call('XTRIM', stream, 'MINID', floor) == 0 then return end
   if call('XLEN', stream) == 0 then call('DEL', stream) end
 end
 

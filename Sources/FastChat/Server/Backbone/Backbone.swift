@@ -72,10 +72,11 @@ final class ClusterBackbone: Sendable {
     self.producer = producer
   }
 
-  /// Hands a run of records to the log. Returns what it had no room for, which goes by way of the router: there it
-  /// waits, and all that comes after it.
+  /// Hands a run of records to the log. Returns what it does not take now: that goes by way of the router, where it
+  /// waits, and all that comes after it, or where groups form (`AppendPace`).
   func append(_ run: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
-    guard !run.isEmpty, queue.occupied == 0 else { return run }
+    let isCalm = !queue.isPaced && producer.pendingCount < facts.partitions
+    guard !run.isEmpty, queue.occupied == 0, isCalm else { return run }
     return UnsafeRawBufferPointer(rebasing: run[producer.append(run, stamp: Clock.nanoseconds())...])
   }
 }

@@ -26,8 +26,8 @@ final class Router {
   static let tickMilliseconds: Tick = 100
   /// Milliseconds between two rounds of what is rare: queues that nothing announced, leases, notices.
   static let choreMilliseconds: Tick = 1_000
-  /// Milliseconds until the log is offered again what it had no room for.
-  private static let fullMilliseconds: Tick = 5
+  /// Milliseconds between two looks whether records that wait may go to the log.
+  private static let carriedMilliseconds: Tick = 1
   /// A process that did not turn for so long hears of the time before anything else.
   private static let stallMilliseconds: Tick = 1_000
 
@@ -50,6 +50,7 @@ final class Router {
   /// Records that the producer had no room for, from `carriedStart` on.
   private var carried = ByteBuffer()
   private var carriedStart = 0
+  private var pace: AppendPace
   private(set) var registrar: RegistrarHost!
   private(set) var group: GroupHost!
   private(set) var watch: LeaseWatch!
@@ -99,6 +100,7 @@ final class Router {
         server: serverID, host: host.host, boot: host.boot, process: host.process,
         shards: shared.ports.count, seed: seed))
     facts = ClusterFacts(log: start.logID, epoch: machine.epoch, partitions: start.partitions)
+    pace = AppendPace(partitions: facts.partitions)
     registrar = RegistrarHost(self, machine, host)
     group = GroupHost(self)
     watch = LeaseWatch(self)
@@ -134,7 +136,7 @@ final class Router {
   }
 
   private func turn() {
-    let wait = carried.isEmpty ? Self.tickMilliseconds : Self.fullMilliseconds
+    let wait = carried.isEmpty ? Self.tickMilliseconds : Self.carriedMilliseconds
     loop.turn(waitAtMostMilliseconds: hasMore.isEmpty ? Int(wait) : 0)
     if tick - lastTick >= Self.stallMilliseconds { tickAll() }
     var sources = hasMore
@@ -206,12 +208,18 @@ final class Router {
     mail.removeAll()
   }
 
-  /// Hands records to the producer. What it does not take waits, and takes room in the queue so long: the
-  /// shards let their sessions feel it.
+  /// Hands records to the producer, where it is time for it. What waits, and what the producer does not take, takes
+  /// room in the queue so long: the shards let their sessions feel it.
   private func appendCarried() {
     guard !carried.isEmpty else { return }
+    let now = Clock.nanoseconds()
+    guard pace.mayHandOver(pending: links.producer.pendingCount, now: now) else { return }
+    defer {
+      pace.handedOver(pending: links.producer.pendingCount, now: now)
+      queue.setPaced(pace.isOn)
+    }
     let rest = UnsafeRawBufferPointer(rebasing: carried.bytes[carriedStart...])
-    let taken = links.producer.append(rest, stamp: Clock.nanoseconds())
+    let taken = links.producer.append(rest, stamp: now)
     queue.release(taken)
     carriedStart += taken
     // What waits is moved only when most of it has gone.

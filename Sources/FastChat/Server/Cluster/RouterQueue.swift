@@ -60,6 +60,7 @@ final class RouterQueue: @unchecked Sendable {
   private let limitBytes: Int
   private let occupiedBytes = Atomic<Int>(0)
   private let waitingWords = Atomic<Int>(0)
+  private let paced = Atomic<Bool>(false)
   // Guarded by the monitor.
   private var mail = RouterMail()
   private var unansweredQuestions: [Int]
@@ -91,6 +92,8 @@ final class RouterQueue: @unchecked Sendable {
   var room: Int { max(0, limitBytes - occupiedBytes.load(ordering: .relaxed)) }
   /// Bytes that wait to be handed to the log.
   var occupied: Int { occupiedBytes.load(ordering: .relaxed) }
+  /// Records go to the log in groups, by way of the router.
+  var isPaced: Bool { paced.load(ordering: .relaxed) }
   /// Whether a session may attach.
   var mayAttach: Bool { waitingWords.load(ordering: .relaxed) < Self.attachesMax }
 
@@ -142,6 +145,8 @@ final class RouterQueue: @unchecked Sendable {
     guard counts.contains(where: { $0 > 0 }) else { return }
     monitor.locked { for shard in counts.indices { unansweredQuestions[shard] -= counts[shard] } }
   }
+
+  func setPaced(_ isOn: Bool) { paced.store(isOn, ordering: .relaxed) }
 
   /// Gives back the room of `count` bytes that the log's producer has taken.
   func release(_ count: Int) { occupiedBytes.wrappingSubtract(count, ordering: .relaxed) }
