@@ -1,17 +1,19 @@
+import Chat
 import Testing
 
 @testable import Server
 
 /// When groups of records go to the log.
 @Suite final class AppendPaceTests {
-  private static let millisecond: UInt64 = 1_000_000
   private var pace = AppendPace(partitions: 16)
 
-  private func mayHandOver(pending: Int, now: UInt64) -> Bool { pace.mayHandOver(pending: pending, now: now) }
+  private func mayHandOver(pending: Int, answered: Tick = 0, now: Tick) -> Bool {
+    pace.mayHandOver(pending: pending, answered: answered, now: now)
+  }
 
   @Test func aFewRecordsWaitForNothing() {
-    for now in 0..<10 as Range<UInt64> {
-      #expect(mayHandOver(pending: 16, now: now))
+    for now in 0..<10 as Range<Tick> {
+      #expect(mayHandOver(pending: 16, answered: now, now: now))
       pace.handedOver(pending: 16, now: now)
       #expect(!pace.isOn)
     }
@@ -21,11 +23,16 @@ import Testing
     #expect(mayHandOver(pending: 0, now: 0))
     pace.handedOver(pending: 200, now: 0)
     #expect(pace.isOn)
-    #expect(!mayHandOver(pending: 16, now: 2 * Self.millisecond))
-    // Answered after 3 ms: it rests until 6.
-    #expect(!mayHandOver(pending: 15, now: 3 * Self.millisecond))
-    #expect(!mayHandOver(pending: 0, now: 6 * Self.millisecond - 1))
-    #expect(mayHandOver(pending: 0, now: 6 * Self.millisecond))
+    #expect(!mayHandOver(pending: 17, answered: 2, now: 2))
+    // Answered after 3 ms: it rests until 6, however late somebody looks.
+    #expect(!mayHandOver(pending: 0, answered: 3, now: 4))
+    #expect(!mayHandOver(pending: 0, answered: 3, now: 5))
+    #expect(mayHandOver(pending: 0, answered: 3, now: 6))
+  }
+
+  @Test func afterALongQuietTheFirstRecordGoesAtOnce() {
+    pace.handedOver(pending: 200, now: 0)
+    #expect(mayHandOver(pending: 0, answered: 3, now: 10_000))
   }
 
   @Test func slowBrokersAndMissingLeadersHoldNothingForLong() {
@@ -37,9 +44,8 @@ import Testing
 
   @Test func aSmallGroupEndsIt() {
     pace.handedOver(pending: 200, now: 0)
-    #expect(!mayHandOver(pending: 0, now: Self.millisecond))
-    #expect(mayHandOver(pending: 0, now: 2 * Self.millisecond))
-    pace.handedOver(pending: 16, now: 2 * Self.millisecond)
-    #expect(!pace.isOn && mayHandOver(pending: 16, now: 2 * Self.millisecond))
+    #expect(mayHandOver(pending: 0, answered: 1, now: 2))
+    pace.handedOver(pending: 16, now: 2)
+    #expect(!pace.isOn && mayHandOver(pending: 16, now: 2))
   }
 }

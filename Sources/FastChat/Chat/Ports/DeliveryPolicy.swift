@@ -1,4 +1,4 @@
-/// What the log's port makes of a delivery report (DESIGN section 3, "Answers").
+/// What the log's port makes of the producer's word on a record (DESIGN section 3, "Answers").
 public enum DeliveryPolicy {
   /// What the broker, or the producer on its behalf, said of a record.
   public enum Report: Equatable, Sendable {

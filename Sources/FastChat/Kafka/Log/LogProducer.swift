@@ -15,6 +15,8 @@ public final class LogProducer: @unchecked Sendable {
   /// Records and bytes on their way at most; beyond them `append` takes none.
   public static let pendingRecords = 65_536
   public static let pendingKilobytes = 64 << 10
+  /// Milliseconds between two tries to begin anew.
+  private static let restartMilliseconds: Tick = 1_000
   /// Records that librdkafka is handed at once.
   private static let batchRecords = 1_024
 
@@ -35,6 +37,8 @@ public final class LogProducer: @unchecked Sendable {
   private var retired: RetiredHandle?
   /// What is appended once more, and was not yet.
   private var again = ByteBuffer()
+  /// When it may be begun anew.
+  private var restartAt: Tick = .min
   /// How often librdkafka failed for good and was begun anew.
   public private(set) var restarts = 0
 
@@ -96,7 +100,8 @@ public final class LogProducer: @unchecked Sendable {
   public var acknowledgedAt: Tick? { underWay.acknowledgedAt }
   /// `drain` is to be called soon, though the descriptor does not tell so: a failure for good, or something to be
   /// appended again. To be asked by the thread that drains.
-  public var wantsDrain: Bool { isLost.load(ordering: .relaxed) || !again.isEmpty || underWay.hasAgain }
+  public var wantsDrain: Bool { mayRestart || !again.isEmpty || underWay.hasAgain }
+  private var mayRestart: Bool { isLost.load(ordering: .relaxed) && Clock.tick() >= restartAt }
 
   // MARK: Appending
 
@@ -207,30 +212,29 @@ public final class LogProducer: @unchecked Sendable {
       }
       rd_kafka_event_destroy(event)
     }
-    if isLost.load(ordering: .relaxed) { try restart() }
+    if mayRestart { try restart() }
     underWay.takeAgain(into: &again)
     if !again.isEmpty { again.removeFirst(append(again.bytes)) }
   }
 
   /// An idempotent producer whose numbers the broker does not know any more takes nothing for ever.
   private func restart() throws(KafkaError) {
-    let result = lock.withLock { _ -> Result<Void, KafkaError> in
-      do throws(KafkaError) {
-        underWay.failAll()
-        // Nothing of what was told as failed may still be sent.
-        rd_kafka_purge(
-          line.client.handle,
-          Int32(RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING))
-        let successor = try Line(configuration, settings, topicName, underWay.attach())
-        retired = RetiredHandle(line)
-        line = successor
-        return .success(())
-      } catch {
-        return .failure(error)
-      }
+    restartAt = Clock.tick() + Self.restartMilliseconds
+    // Nothing of what is told as failed may still be sent. It takes nothing new meanwhile.
+    lock.withLock { _ in
+      underWay.failAll()
+      rd_kafka_purge(
+        line.client.handle,
+        Int32(RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING))
     }
-    try result.get()
-    isLost.store(false, ordering: .relaxed)
+    // Nobody who appends waits for its threads.
+    let successor = try Line(configuration, settings, topicName, underWay.attach())
+    retired = RetiredHandle(line)
+    lock.withLock { _ in
+      line = successor
+      isLost.store(false, ordering: .relaxed)
+    }
+    restartAt = .min
     restarts += 1
   }
 

@@ -4,7 +4,7 @@ import JSON
 
 /// Writes read positions, best effort: what the brokers do not take is counted and not written again.
 ///
-/// It belongs to an `InboxProducer`, whose handle and delivery reports it shares: that one gives up as soon, and
+/// It belongs to an `InboxProducer`, whose handle it shares: that one gives up as soon, and
 /// never fails for good. One thread's. Its records carry no place.
 public final class ReadsProducer {
   /// Positions on their way at most; what is beyond is dropped. The handle's queue has room for the inboxes beside.

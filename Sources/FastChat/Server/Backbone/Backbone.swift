@@ -6,7 +6,7 @@ import Kafka
 enum Backbone: Sendable {
   /// A server that stands alone: a local store.
   case embedded(EmbeddedBackbone)
-  /// One of several that behave as one: Kafka and Redis, behind the router's thread.
+  /// One of several that behave as one: Kafka and Redis, and the router's thread between.
   case cluster(ClusterBackbone)
 
   /// This start of the server; never 0.
@@ -64,7 +64,8 @@ final class EmbeddedBackbone: Sendable {
 final class ClusterBackbone: Sendable {
   let facts: ClusterFacts
   let queue: RouterQueue
-  private let producer: LogProducer
+  /// The router's: it ends with it, since its end waits for librdkafka.
+  private weak let producer: LogProducer?
 
   init(_ facts: ClusterFacts, _ queue: RouterQueue, _ producer: LogProducer) {
     self.facts = facts
@@ -75,8 +76,8 @@ final class ClusterBackbone: Sendable {
   /// Hands a run of records to the log. Returns what it does not take now: that goes by way of the router, where it
   /// waits, and all that comes after it, or where groups form (`AppendPace`).
   func append(_ run: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
-    let isCalm = !queue.isPaced && producer.pendingCount < facts.partitions
-    guard !run.isEmpty, queue.occupied == 0, isCalm else { return run }
+    guard !run.isEmpty, queue.occupied == 0, !queue.isPaced, let producer else { return run }
+    guard producer.pendingCount <= facts.partitions else { return run }
     return UnsafeRawBufferPointer(rebasing: run[producer.append(run, stamp: Clock.nanoseconds())...])
   }
 }

@@ -20,7 +20,7 @@ extension Router {
   func drainProducer() {
     let restarts = links.producer.restarts
     let descriptor = links.producer.descriptor
-    attempt("reading delivery reports") { () throws(KafkaError) in try links.producer.drain() }
+    attempt("what did not reach the log") { () throws(KafkaError) in try links.producer.drain() }
     if links.producer.restarts != restarts {
       Log.warning("the log's producer was begun anew; what was on its way is answered unavailable")
       loop.unwatch(descriptor: descriptor)

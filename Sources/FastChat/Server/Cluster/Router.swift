@@ -5,14 +5,14 @@ import Kafka
 import Redis
 
 /// The loop of the router's thread: a loop without clients, that has all that a server shares with the others
-/// (DESIGN section 10). The owners of the partitions that are this server's, the registrar, the way to the
-/// log, the inbox, and the connections to Redis.
+/// (DESIGN section 10). The owners of the partitions that are this server's, the registrar, the log and the
+/// inboxes, and the connections to Redis.
 ///
 /// A turn, in this order; nothing in it waits, and nothing of the way of a message waits for a tick:
 /// ```
 /// loop.turn      what the last turn queued for Redis is written; then it waits
 /// events         answers of Redis -> owners, registrar, shards
-/// shards' mail   questions -> Redis; words -> the registrar; records that the log had no room for
+/// shards' mail   questions -> Redis; words -> the registrar; records that wait -> the log
 /// helper's mail  answers of the calls that wait for brokers
 /// queues         records -> owners; the inbox -> shards; what did not reach the log or an inbox
 /// tick           ten times a second
@@ -47,7 +47,7 @@ final class Router {
   private var answered: [BrokerHelper.Answered] = []
   private var mail = RouterMail()
   private var bells: [RouterQueue.Bell] = []
-  /// Records that the producer had no room for, from `carriedStart` on.
+  /// Records that wait for their group to go, or for room in the producer, from `carriedStart` on.
   private var carried = ByteBuffer()
   private var carriedStart = 0
   private var pace: AppendPace
@@ -212,14 +212,15 @@ final class Router {
   /// room in the queue so long: the shards let their sessions feel it.
   private func appendCarried() {
     guard !carried.isEmpty else { return }
-    let now = Clock.nanoseconds()
-    guard pace.mayHandOver(pending: links.producer.pendingCount, now: now) else { return }
+    let producer = links.producer
+    let answered = producer.acknowledgedAt ?? .min
+    guard pace.mayHandOver(pending: producer.pendingCount, answered: answered, now: tick) else { return }
     defer {
-      pace.handedOver(pending: links.producer.pendingCount, now: now)
+      pace.handedOver(pending: producer.pendingCount, now: tick)
       queue.setPaced(pace.isOn)
     }
     let rest = UnsafeRawBufferPointer(rebasing: carried.bytes[carriedStart...])
-    let taken = links.producer.append(rest, stamp: now)
+    let taken = producer.append(rest, stamp: Clock.nanoseconds())
     queue.release(taken)
     carriedStart += taken
     // What waits is moved only when most of it has gone.

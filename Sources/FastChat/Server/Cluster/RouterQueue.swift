@@ -52,7 +52,7 @@ final class RouterQueue: @unchecked Sendable {
 
   /// Told to the router's loop; holds one word at most.
   let bell: Mailbox<Bell>
-  /// The router has heard what became of all records that the shards handed over before they fell silent.
+  /// What became of all records that the shards handed over before they fell silent has been told.
   let flushed = Gathering(of: 0..<1)
   /// The router's thread has nothing left to wait for.
   let over = Gathering(of: 0..<1)
@@ -102,6 +102,7 @@ final class RouterQueue: @unchecked Sendable {
     appends: UnsafeRawBufferPointer, words: [RouterWord], questions: [ViewQuery], marks: [ReadMark],
     ephemerals: [Ephemeral], from shard: Int
   ) -> Int {
+    if appends.isEmpty, words.isEmpty, questions.isEmpty, marks.isEmpty, ephemerals.isEmpty { return 0 }
     occupiedBytes.wrappingAdd(appends.count, ordering: .relaxed)
     waitingWords.wrappingAdd(words.count, ordering: .relaxed)
     let (taken, wasEmpty) = monitor.locked {

@@ -77,7 +77,7 @@ enum Counter: Int, CaseIterable, Sendable {
         "Age of the last record read of the partition that is furthest behind, 0 where none is.", true
       )
     case .appendWaitingBytes:
-      ("fastchat_append_waiting_bytes", "Bytes of records that the log's producer had no room for yet.", true)
+      ("fastchat_append_waiting_bytes", "Bytes of records that wait until they may go to the log.", true)
     }
   }
 }

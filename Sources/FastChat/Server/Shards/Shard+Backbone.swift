@@ -30,7 +30,7 @@ extension Shard {
     tellEphemerals()
   }
 
-  /// Records to the log, and one lock and one word to the router, whatever else there is.
+  /// Records to the log; one lock and one word to the router where there is anything else, whatever it is.
   private func handOver(to cluster: ClusterBackbone) {
     let queries = edge.queries
     edge.queries.removeAll(keepingCapacity: true)

@@ -187,7 +187,7 @@ final class Shard {
     mail.removeAll(keepingCapacity: true)
   }
 
-  /// Before the mail: a sender has its `ack` before anybody has the message.
+  /// Before the mail: as a rule a sender has its `ack` before anybody has the message.
   private func takeReports() {
     port.reports.drain(into: &reports)
     guard !reports.isEmpty else { return }
@@ -202,7 +202,8 @@ final class Shard {
           metrics.add(.messagesAccepted)
         }
         metrics.add(.storedRecords)
-        metrics.record(.append, nanoseconds: now &- report.stamp)
+        // What was appended once more has none.
+        if report.stamp > 0 { metrics.record(.append, nanoseconds: now &- report.stamp) }
       }
       settle()
     }
