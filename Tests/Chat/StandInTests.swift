@@ -199,20 +199,6 @@ private final class Locks {
     #expect(world.joined == ["b": "a"])
   }
 
-  /// Its link to the brokers was back for a moment, and it said all the time that it is cut off.
-  @Test func oneThatWasPutOutJoinsAgainWhereTheServerIsStillMissedLater() {
-    let world = Locks("a", "b")
-    world.run(10_000)
-    world.living["b"] = nil
-    world.run(4_000)
-    world.standIns["a"]!.fenced(server: "b")
-    world.joined = [:]
-    world.run(StandIns.putOutMilliseconds - 1_000)
-    #expect(world.joined.isEmpty && world.locks.isEmpty)
-    world.run(2_000)
-    #expect(world.joined == ["b": "a"])
-  }
-
   @Test func itStandsInForAFewAtOnce() {
     let world = Locks("a", "b", "c", "d", "e", "f", "g")
     world.run(10_000)

@@ -27,9 +27,6 @@ public final class StandIns {
   /// them all: their holders would have set them again by then. Where the own lease has stood for as long, only
   /// the other's death explains it, and it is judged at once.
   public static let absenceMilliseconds: Int64 = Limits.leaseRenewalMilliseconds
-  /// Milliseconds after which one that was put out of a place judges its server again, where that was not seen
-  /// meanwhile: it was back in the group, and may have gone again before it said that it lives.
-  public static let putOutMilliseconds: Int64 = 4 * Limits.leaseMilliseconds
   /// Milliseconds between two reads of the leases after which the directory is taken to have been away.
   static let gapMilliseconds: Int64 = Limits.leaseMilliseconds
 
@@ -52,8 +49,8 @@ public final class StandIns {
   private var directories: [DirectoryID] = []
   private var readAt: Tick?
   private var judgesFrom: Tick = .max
-  /// Servers that were seen alive and are not now, since when, and from when on they are judged. Ordered by name.
-  private var absent: [(server: String, since: Tick, judgedFrom: Tick)] = []
+  /// Servers that were seen alive and are not now, and since when. Ordered by name.
+  private var absent: [(server: String, since: Tick)] = []
   private var alive: Set<String> = []
   /// Who is judged dead, and whose lock is tried.
   private var places: [Place] = []
@@ -115,7 +112,7 @@ public final class StandIns {
     directories = ids
     let living = Set(read.living.lazy.map(\.server).filter { $0 != self.server })
     for server in alive.subtracting(living).sorted() {
-      absent.append((server, since: tick, judgedFrom: tick))
+      absent.append((server, since: tick))
     }
     absent.removeAll { living.contains($0.server) }
     absent.sort { $0.server < $1.server }
@@ -147,11 +144,9 @@ public final class StandIns {
   }
 
   /// The group put this stand-in out: the returning server took its instance id back. It is judged again once
-  /// it was seen alive, or where it is still missed after a while.
+  /// it was seen alive.
   public func fenced(server: String) {
-    for place in absent.indices where absent[place].server == server {
-      absent[place].judgedFrom = tick + Self.putOutMilliseconds
-    }
+    absent.removeAll { $0.server == server }
     guard let index = places.firstIndex(where: { $0.server == server }) else { return }
     dropLock(places[index])
     places.remove(at: index)
@@ -162,8 +157,7 @@ public final class StandIns {
   private func judge() {
     guard tick >= judgesFrom, tick < ownUntil else { return }
     let isDirectoryWhole = ownSeenSince.map { tick - $0 >= Self.absenceMilliseconds } ?? false
-    for (server, since, judgedFrom) in absent where tick >= judgedFrom {
-      guard isDirectoryWhole || tick - since >= Self.absenceMilliseconds else { continue }
+    for (server, since) in absent where isDirectoryWhole || tick - since >= Self.absenceMilliseconds {
       if !places.contains(where: { $0.server == server }) { places.append(Place(server: server)) }
     }
     askForLocks()
