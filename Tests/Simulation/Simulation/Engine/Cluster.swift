@@ -160,10 +160,13 @@ final class Cluster {
       checks.tick(engine.now)
       _ = checks.appended(
         partition: Int(partition), seq: LogPartition.seq(record.offset), appended: record.appended,
-        bytes: bytes, wallOffset: Engine.wallAtStart)
+        bytes: bytes, wallOffset: Engine.wallAtStart + furthestAhead)
     }
     if hasRetention { trim(partition) }
   }
+
+  /// Of all clocks: a record's time is its server's.
+  private var furthestAhead: Tick { servers.reduce(0) { max($0, $1.skew) } }
 
   private var hasRetention: Bool { limits.windowEvents < Limits().windowEvents }
 
