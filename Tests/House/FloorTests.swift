@@ -16,7 +16,7 @@ import Testing
     "EventLoop": ["CLinuxIO", "Glibc", "Synchronization"],
     // Floor 3: the ways to fill the domain's ports.
     "Embedded": ["CSQLite", "Chat", "JSON", "Glibc", "Synchronization"],
-    "Kafka": ["CRdkafka", "Chat", "JSON", "Glibc"],
+    "Kafka": ["CRdkafka", "Chat", "JSON", "Glibc", "Synchronization"],
     "Redis": ["CHiredis", "Chat", "JSON", "Glibc"],
     // Floor 4: puts them together.
     "Server": [
