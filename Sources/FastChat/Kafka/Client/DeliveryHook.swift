@@ -1,6 +1,7 @@
 import CRdkafka
 
-/// Told of each record that the brokers took, on the thread of librdkafka that learns it. Whoever waits for the record hears of it one thread earlier than by a delivery report.
+/// Told of each record that the brokers took, on the thread of librdkafka that learns it. Whoever waits for the record
+/// hears of it one thread earlier than by a delivery report.
 ///
 /// It is called for each message, so it may neither wait nor call librdkafka. Records that failed come as delivery
 /// reports, and only they.
