@@ -216,6 +216,7 @@ extension BrokerTests {
       let taken = log.append(bytes.bytes)
       #expect(taken == bytes.count && log.wantsDrain)
       #expect(producer.takeReports().map(\.decision) == [.fail(mayHavePersisted: false)])
+      #expect(becomesReadable(old), "a failure wakes whoever drains")
       try log.drain()
       #expect(!log.wantsDrain && log.restarts == 1)
       // Were it closed, the new one would have its number, or somebody else.

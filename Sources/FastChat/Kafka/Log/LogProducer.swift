@@ -25,7 +25,7 @@ public final class LogProducer: @unchecked Sendable {
   private let settings: [(String, String)]
   private let underWay: AppendsUnderWay
   private let lock = Mutex(())
-  // Guarded by the lock.
+  // Guarded by the lock. The thread that drains is the only one that replaces `line`, and reads it without.
   private var line: Line
   private var values = ByteBuffer(capacity: 64 << 10)
   private let messages: UnsafeMutablePointer<rd_kafka_message_t>

@@ -24,6 +24,8 @@ final class Cluster {
   /// The server whose renewals do not arrive.
   var stalledLease: String?
   private var operations = 0
+  /// What the clocks of the servers are ahead, by the epochs that these were in.
+  private var skews: [Epoch: Tick] = [:]
   private(set) var isSettling = false
   private var injector: Injector!
   private var graves: [ServerProcess] = []
@@ -160,13 +162,18 @@ final class Cluster {
       checks.tick(engine.now)
       _ = checks.appended(
         partition: Int(partition), seq: LogPartition.seq(record.offset), appended: record.appended,
-        bytes: bytes, wallOffset: Engine.wallAtStart + furthestAhead)
+        bytes: bytes, wallOffset: Engine.wallAtStart + skew(of: bytes))
     }
     if hasRetention { trim(partition) }
   }
 
-  /// Of all clocks: a record's time is its server's.
-  private var furthestAhead: Tick { servers.reduce(0) { max($0, $1.skew) } }
+  /// A server is in that epoch: a record's time is by its clock.
+  func noteClock(of server: Server, _ epoch: Epoch) { skews[epoch] = server.skew }
+
+  private func skew(of bytes: UnsafeRawBufferPointer) -> Tick {
+    var offset = 0
+    return AppendCodec.decode(bytes, at: &offset).flatMap { skews[$0.origin.epoch] } ?? 0
+  }
 
   private var hasRetention: Bool { limits.windowEvents < Limits().windowEvents }
 

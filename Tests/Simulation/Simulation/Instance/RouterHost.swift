@@ -249,6 +249,7 @@ final class RouterHost {
     case .registeredAgain(let epoch, _):
       engine.coverage.count(.reRegistrations)
       if let lastEpoch, lastEpoch != epoch { engine.coverage.count(.newEpochs) }
+      cluster.noteClock(of: process.server, epoch)
       lastEpoch = epoch
       process.isListening = true
     default: break

@@ -40,6 +40,7 @@ final class ServerProcess {
     inboxes = InboxProducer(cluster.kafka, link: server.link, process: library)
     router = RouterHost(self)
     engine.note("\(name): starts with epoch \(router.registrar.epoch.short)")
+    cluster.noteClock(of: server, router.registrar.epoch)
     for index in 0..<cluster.plan.shards {
       var configuration = Edge.Configuration(
         shard: index, epoch: router.registrar.epoch, log: Cluster.logID, server: name,
