@@ -109,12 +109,14 @@ struct ReportedProducer {
     let all = Mutex<[DeliveryReport]>([])
   }
 
+  /// - Parameter configuration: another than the cluster's.
   init(
-    _ cluster: Cluster, pendingRecords: Int, timeoutMilliseconds: Int = LogProducer.timeoutMilliseconds
+    _ cluster: Cluster, configuration: KafkaConfiguration? = nil, pendingRecords: Int,
+    timeoutMilliseconds: Int = LogProducer.timeoutMilliseconds
   ) throws {
     let reported = reported
     log = try LogProducer(
-      cluster.configuration, topics: cluster.names, generation: Cluster.generation,
+      configuration ?? cluster.configuration, topics: cluster.names, generation: Cluster.generation,
       partitions: cluster.partitions, pendingRecords: pendingRecords,
       timeoutMilliseconds: timeoutMilliseconds
     ) { report in reported.all.withLock { $0.append(report) } }

@@ -61,7 +61,9 @@ extension BrokerTests {
 
     @Test func whatDoesNotFitIsNotTakenAndGoesLater() throws {
       let cluster = try Cluster(partitions: 1)
-      let producer = try cluster.producer(pendingRecords: 10)
+      // It waits a while with what it is given, so that nothing arrives while it is being filled.
+      let slow = try KafkaConfiguration(brokers: cluster.broker.addresses, settings: ["linger.ms": "500"])
+      let producer = try ReportedProducer(cluster, configuration: slow, pendingRecords: 10)
       let sent = cluster.records(0..<25)
       let all = run(sent)
       let taken = producer.log.append(all.bytes)
