@@ -54,6 +54,40 @@ extension ClusterTests {
       }
     }
 
+    /// Without its lease it leaves its place to who stands in for it, since it could do nothing there.
+    @Test func whoIsCutOffFromRedisLeavesItsPlaceUntilItIsBack() throws {
+      try withInstances { cluster in
+        let first = try cluster.start("s1")
+        let proxy = try CuttingProxy(to: cluster.redisPort, isCutting: false)
+        defer { proxy.stop() }
+        let second = try cluster.start("s2", ["--redis", "redis://127.0.0.1:\(proxy.port)"])
+        let alice = try ChatTestClient.attached(port: first.port, user: "alice", device: "phone")
+        let tablet = try ChatTestClient.attached(port: first.port, user: "alice", device: "tablet")
+        let bob = try ChatTestClient.attached(port: second.port, user: "bob", device: "phone")
+        try bob.takeMessage(of: alice.say(to: "user:bob"))
+        // Chats in all partitions, some of them owned by the one that is cut off.
+        let friends = (0..<12).map { "friend\($0)" }
+        func exchange() throws {
+          for ack in try friends.map({ try alice.say(to: "user:\($0)") }) { try tablet.takeMessage(of: ack) }
+        }
+        proxy.startCutting()
+        proxy.cutAll()
+        let deadline = Deadline.after(.seconds(30))
+        while !second.errors.contains("a place in the group is lost"), !deadline.hasPassed { usleep(100_000) }
+        #expect(!deadline.hasPassed, "nobody stood in for it")
+        // It tries again twice a second where it may.
+        for _ in 0..<5 {
+          try exchange()
+          sleep(1)
+        }
+        #expect(!first.errors.contains("a place in the group is lost"))
+        let ack = try alice.say(to: "user:bob")
+        proxy.stopCutting()
+        try bob.takeMessage(of: ack)
+        try exchange()
+      }
+    }
+
     /// Members, rooms and history come back from the log and the state topic.
     @Test func anEmptiedRedisIsFilledAgain() throws {
       try withInstances { cluster in

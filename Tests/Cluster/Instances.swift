@@ -48,6 +48,9 @@ final class Instances {
 
   func flush() throws { try run("FLUSHALL") }
 
+  /// Of the Redis that was started for this.
+  var redisPort: UInt16 { redis!.port }
+
   /// What `redis-cli` prints.
   @discardableResult
   func run(_ words: String...) throws -> String {

@@ -27,10 +27,11 @@ final class GroupHost {
 
   // MARK: Places
 
-  /// Takes the own place, where everything of this server stands: routers belong to the group only then. While it
-  /// says that it is cut off it leaves that to who stands in.
+  /// Takes the own place, where everything of this server stands: routers belong to the group only then. While its
+  /// lease is not held, or it says that it is cut off, it leaves that to who stands in.
   func join() {
     guard own == nil, router.registrar.isStanding, !router.watch.isCut else { return }
+    guard router.registrar.leaseHeldUntil > router.tick else { return }
     guard !router.isEnding, router.tick >= joinAt else { return }
     own = Membership(router, instance: router.serverID)
   }

@@ -322,6 +322,7 @@ final class RouterHost {
   /// Routers belong to the group only while they hold their lease, and do not say that they are cut off.
   private func joinIfStanding() {
     guard registrar.isStanding, member == nil, !process.isDraining, !standIn.isCut else { return }
+    guard registrar.leaseHeldUntil > process.tick else { return }
     member = join(as: process.name)
   }
 
