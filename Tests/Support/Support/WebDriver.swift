@@ -27,11 +27,15 @@ public final class WebDriver {
 
   public init() throws {
     directory = try TemporaryDirectory()
-    try spawn()
-    do { try findPort() } catch {
-      stop()
-      throw error
+    // The driver chooses a port by IPv6, which another program may have by IPv4.
+    for _ in 0..<5 where port == 0 {
+      try spawn()
+      do { try findPort() } catch {
+        stop()
+        guard error.description.contains("Address already in use") else { throw error }
+      }
     }
+    guard port != 0 else { throw TestFailure("chromedriver found no port in five tries") }
   }
 
   deinit { stop() }
@@ -100,7 +104,7 @@ public final class WebDriver {
     return value
   }
 
-  private func findPort() throws {
+  private func findPort() throws(TestFailure) {
     let deadline = Deadline.after(.seconds(60))
     var said = ""
     while true {
@@ -113,8 +117,11 @@ public final class WebDriver {
         count =
           poll(&entry, 1, deadline.milliseconds) > 0 ? max(0, read(output, buffer.baseAddress, 4096)) : 0
       }
-      guard !bytes.isEmpty else { throw TestFailure("chromedriver did not start: \(said)") }
       said += String(decoding: bytes, as: UTF8.self)
+      // The shell outlives it, so that the pipe does not end.
+      guard !bytes.isEmpty, !said.contains("Exiting...") else {
+        throw TestFailure("chromedriver did not start: \(said)")
+      }
     }
   }
 
