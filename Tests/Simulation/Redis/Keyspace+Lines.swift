@@ -45,6 +45,7 @@ extension PartitionSpace {
     for (name, seq) in removals { add("x", name.replacing("\n", with: "\\n"), seq) }
     for chat in chats {
       add("k:\(chat.name)", "head", chat.head)
+      add("k:\(chat.name)", "floor", chat.floor)
       if let isPublic = chat.isPublic {
         add("k:\(chat.name)", "public", isPublic ? "1" : "0")
         add("k:\(chat.name)", "room", String(decoding: chat.room, as: UTF8.self))

@@ -107,6 +107,8 @@ public struct PartitionSpace: Sendable {
     let name: String
     let isRoom: Bool
     var head: Seq?
+    /// What the history was trimmed to last.
+    var floor: Seq?
     var isPublic: Bool?
     /// The room's properties as JSON; set with `isPublic`.
     var room: [UInt8] = []

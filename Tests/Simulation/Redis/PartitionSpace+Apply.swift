@@ -7,6 +7,7 @@ extension PartitionSpace {
   private struct Run {
     let from, upto: Seq
     let windowFloor: Seq
+    let windowEvents: Int
     let roomMembers, userRooms: Int
     let isReplay: Bool
     let lastRecent, lastOutcome: Seq
@@ -53,9 +54,9 @@ extension PartitionSpace {
       view.until == nil || isReplay
     else { return refusal }
     let run = Run(
-      from: applied, upto: texts.number(3), windowFloor: texts.number(8), roomMembers: Int(texts.number(11)),
-      userRooms: Int(texts.number(12)), isReplay: isReplay, lastRecent: isReplay ? recent.newest ?? 0 : 0,
-      lastOutcome: isReplay ? outcomes.newest ?? 0 : 0, now: now)
+      from: applied, upto: texts.number(3), windowFloor: texts.number(8), windowEvents: Int(texts.number(9)),
+      roomMembers: Int(texts.number(11)), userRooms: Int(texts.number(12)), isReplay: isReplay,
+      lastRecent: isReplay ? recent.newest ?? 0 : 0, lastOutcome: isReplay ? outcomes.newest ?? 0 : 0, now: now)
     let start = 1 + RedisCommand.applyArguments
     let count = (texts.count - start) / RedisCommand.recordArguments
     var reply: [RedisReply] = []
@@ -74,10 +75,12 @@ extension PartitionSpace {
       reply.append(.integer(Int64(row.role.rawValue)))
     }
     if run.upto != run.from {
-      let (events, milliseconds) = (Int(texts.number(9)), texts.number(10))
+      let milliseconds = texts.number(10)
       for chat in touched {
-        chats[chat].history.trim(toCount: events)
-        chats[chat].history.trim(below: run.windowFloor)
+        if run.windowFloor != 0, isReplay || chats[chat].floor != run.windowFloor {
+          chats[chat].history.trim(below: run.windowFloor)
+          chats[chat].floor = run.windowFloor
+        }
         chats[chat].historyExpires = chats[chat].history.isEmpty ? .max : now + milliseconds
       }
       recent.trim(below: texts.number(6))
@@ -198,6 +201,7 @@ extension PartitionSpace {
         StoredEvent(
           seq: record.seq, prev: prev, kind: record.kind, role: role, user: record.author,
           time: texts.number(record.place + 4), origin: texts.array(record.place + 3), json: json.bytes))
+      chats[chat].history.trim(toCount: run.windowEvents)
     }
     if isHead {
       chats[chat].head = record.seq

@@ -44,8 +44,8 @@ extension Owner {
       guard !pass.isEmpty || pass.isBeat || tick - lastApply >= Limits.probeMilliseconds else { return false }
     }
     pass.request.bytes = Array(text.bytes)
-    pass.request.recentFloor = recentMarks.floor
-    pass.request.outcomeFloor = outcomeMarks.floor
+    pass.request.recentFloor = recentMarks.due
+    pass.request.outcomeFloor = outcomeMarks.due
     pass.request.windowFloor = windowFloor
     self.pass = pass
     return true
@@ -165,6 +165,8 @@ extension Owner {
           appended: name.appended))
     }
     if !pass!.isEmpty {
+      recentMarks.trimmed(to: pass!.request.recentFloor)
+      outcomeMarks.trimmed(to: pass!.request.outcomeFloor)
       dedupe.expire(at: pass!.request.appended)
       recentMarks.note(pass!.request.upto, appended: pass!.request.appended)
       outcomeMarks.note(pass!.request.upto, appended: pass!.request.appended)

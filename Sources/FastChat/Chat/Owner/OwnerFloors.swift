@@ -13,9 +13,17 @@ struct LogMarks: ~Copyable {
   private var marks = Queue<Mark>()
   private var newest: WallTime = .min
   /// Records below it were taken more than the span before the newest one; 0 before that is known.
-  private(set) var floor: Seq = 0
+  private var floor: Seq = 0
+  /// The floor that the view was trimmed to last.
+  private var trimmed: Seq = 0
 
   init(span: WallTime) { self.span = span }
+
+  /// What the view is to be trimmed to; 0 where it was, and nothing has come below since.
+  var due: Seq { floor == trimmed ? 0 : floor }
+
+  /// The view was trimmed to what was due then.
+  mutating func trimmed(to due: Seq) { if due > 0 { trimmed = due } }
 
   mutating func note(_ seq: Seq, appended: WallTime) {
     if newest == .min || appended - newest >= Self.distance {

@@ -120,9 +120,17 @@ local function change(kind, chat, user, role, seq, room)
   end
 end
 
--- The event before this one, and whether this one is stored already.
+-- What histories of chats were trimmed to last; the order of chats.
+local floors, order = {}, {}
+
+-- The event before this one, whether this one is stored already, and whether it is the chat's last.
 local function place(chat, seq, kind)
-  local head = call('HGET', prefix .. 'k:' .. chat, 'head') or '0'
+  local row = call('HMGET', prefix .. 'k:' .. chat, 'head', 'floor')
+  if floors[chat] == nil then
+    floors[chat] = row[2]
+    order[#order + 1] = chat
+  end
+  local head = row[1] or '0'
   if not isReplay or tonumber(seq) > tonumber(head) then return head, false, true end
   -- The head was restored, and this comes before it.
   local history = prefix .. 'h:' .. chat
@@ -134,18 +142,12 @@ local function place(chat, seq, kind)
   return stored and stored[2][4] or '0', true, false
 end
 
-local touched, order = {}, {}
-
 -- Stores an event; its `prev`.
 local function store(seq, kind, role, origin, time, chat, author, first, rest)
   local prev, isStored, isHead = place(chat, seq, kind)
-  if not touched[chat] then
-    touched[chat] = true
-    order[#order + 1] = chat
-  end
   if not isStored then
-    call('XADD', prefix .. 'h:' .. chat, seq .. '-0', 'json', first .. prev .. rest, 'prev', prev,
-      'kind', kind, 'role', role, 'user', author, 'time', time, 'origin', origin)
+    call('XADD', prefix .. 'h:' .. chat, 'MAXLEN', ARGV[9], seq .. '-0', 'json', first .. prev .. rest,
+      'prev', prev, 'kind', kind, 'role', role, 'user', author, 'time', time, 'origin', origin)
   end
   if isHead then
     call('HSET', prefix .. 'k:' .. chat, 'head', seq)
@@ -196,8 +198,11 @@ end
 if upto ~= from then
   for _, chat in ipairs(order) do
     local history = prefix .. 'h:' .. chat
-    call('XTRIM', history, 'MAXLEN', ARGV[9])
-    trim(history, ARGV[8])
+    -- Below a floor there is nothing twice but what a replay brings back.
+    if ARGV[8] ~= '0' and (isReplay or floors[chat] ~= ARGV[8]) then
+      trim(history, ARGV[8])
+      call('HSET', prefix .. 'k:' .. chat, 'floor', ARGV[8])
+    end
     call('PEXPIRE', history, ARGV[10])
   end
   trim(recent, ARGV[6])
