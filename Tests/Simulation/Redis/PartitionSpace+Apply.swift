@@ -56,7 +56,8 @@ extension PartitionSpace {
     let run = Run(
       from: applied, upto: texts.number(3), windowFloor: texts.number(8), windowEvents: Int(texts.number(9)),
       roomMembers: Int(texts.number(11)), userRooms: Int(texts.number(12)), isReplay: isReplay,
-      lastRecent: isReplay ? recent.newest ?? 0 : 0, lastOutcome: isReplay ? outcomes.newest ?? 0 : 0, now: now)
+      lastRecent: isReplay ? recent.newest ?? 0 : 0, lastOutcome: isReplay ? outcomes.newest ?? 0 : 0,
+      now: now)
     let start = 1 + RedisCommand.applyArguments
     let count = (texts.count - start) / RedisCommand.recordArguments
     var reply: [RedisReply] = []
