@@ -30,6 +30,14 @@ import Testing
     #expect(mayHandOver(pending: 0, answered: 3, now: 6))
   }
 
+  @Test func aGroupThatHardlyGainsRestsHardly() {
+    pace.handedOver(pending: 20, now: 0)
+    #expect(!mayHandOver(pending: 17, answered: 2, now: 2))
+    // Four records more than partitions: a quarter of 4 ms.
+    #expect(!mayHandOver(pending: 0, answered: 4, now: 4))
+    #expect(mayHandOver(pending: 0, answered: 4, now: 5))
+  }
+
   @Test func afterALongQuietTheFirstRecordGoesAtOnce() {
     pace.handedOver(pending: 200, now: 0)
     #expect(mayHandOver(pending: 0, answered: 3, now: 10_000))

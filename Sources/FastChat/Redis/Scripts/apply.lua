@@ -120,17 +120,17 @@ local function change(kind, chat, user, role, seq, room)
   end
 end
 
--- What histories of chats were trimmed to last; the order of chats.
-local floors, order = {}, {}
+-- Of each chat that an event concerns: its head, whether that moved, and what its history was trimmed to last.
+local heads, moved, floors, order = {}, {}, {}, {}
 
 -- The event before this one, whether this one is stored already, and whether it is the chat's last.
 local function place(chat, seq, kind)
-  local row = call('HMGET', prefix .. 'k:' .. chat, 'head', 'floor')
-  if floors[chat] == nil then
-    floors[chat] = row[2]
-    order[#order + 1] = chat
+  local head = heads[chat]
+  if not head then
+    local row = call('HMGET', prefix .. 'k:' .. chat, 'head', 'floor')
+    head = row[1] or '0'
+    heads[chat], floors[chat], order[#order + 1] = head, row[2], chat
   end
-  local head = row[1] or '0'
   if not isReplay or tonumber(seq) > tonumber(head) then return head, false, true end
   -- The head was restored, and this comes before it.
   local history = prefix .. 'h:' .. chat
@@ -150,7 +150,7 @@ local function store(seq, kind, role, origin, time, chat, author, first, rest)
       'prev', prev, 'kind', kind, 'role', role, 'user', author, 'time', time, 'origin', origin)
   end
   if isHead then
-    call('HSET', prefix .. 'k:' .. chat, 'head', seq)
+    heads[chat], moved[chat] = seq, true
     if prev == '0' then
       -- The users of a direct chat are in it from its first event on, as its name says.
       for _, user in ipairs({match(chat, '^dm:([^:]+):([^:]+)$')}) do
@@ -195,6 +195,9 @@ local function trim(stream, floor)
   if call('XLEN', stream) == 0 then call('DEL', stream) end
 end
 
+for _, chat in ipairs(order) do
+  if moved[chat] then call('HSET', prefix .. 'k:' .. chat, 'head', heads[chat]) end
+end
 if upto ~= from then
   for _, chat in ipairs(order) do
     local history = prefix .. 'h:' .. chat

@@ -4,8 +4,9 @@ import Chat
 ///
 /// A request carries one partition (librdkafka), and one is under way at a time: where there are more records than
 /// partitions, they wait for each other, and each request that is not full costs the broker and this server as much
-/// as a full one. Then a group goes when the one before it has been answered, and after a rest as long as that took,
-/// so that requests grow with the load and not in number. Where there are fewer, nothing waits.
+/// as a full one. Then a group goes when the one before it has been answered, and after a rest, so that requests grow
+/// with the load and not in number: as long as the answer took where a partition had two records or more, and shorter
+/// the less there was to gain, so that what was only a hiccup ends by itself. Where there are fewer, nothing waits.
 struct AppendPace {
   /// Milliseconds that a group rests at most.
   static let restMax: Tick = 5
@@ -17,6 +18,7 @@ struct AppendPace {
   /// Records go in groups.
   private(set) var isOn = false
   private var handedAt: Tick?
+  private var handed = 0
   private var restsUntil: Tick = .min
 
   init(partitions: Int32) { calmRecords = Int(partitions) }
@@ -32,7 +34,8 @@ struct AppendPace {
       self.handedAt = nil
       // Who looks later has waited for something else.
       let end = isAnswered ? max(handedAt, min(now, answered)) : now
-      restsUntil = end + min(end - handedAt, Self.restMax)
+      let gain = Tick(min(handed - calmRecords, calmRecords))
+      restsUntil = end + min((end - handedAt) * gain / Tick(calmRecords), Self.restMax)
     }
     return now >= restsUntil
   }
@@ -41,5 +44,6 @@ struct AppendPace {
   mutating func handedOver(pending: Int, now: Tick) {
     isOn = pending > calmRecords
     handedAt = isOn ? now : nil
+    handed = pending
   }
 }
