@@ -65,13 +65,10 @@ extension PartitionSpace {
     reply.append(.integer(1))
     var touched: [Int] = []
     touched.reserveCapacity(count)
-    var heads: [(chat: Int, before: Seq?)] = []
     for place in stride(from: start, to: texts.count, by: RedisCommand.recordArguments) {
       let record = Record(texts, at: place)
       let row: ApplyAnswer.Row
-      do throws(StreamOrderError) { row = try apply(record, texts, run, &touched, &heads) } catch {
-        // Heads are written last.
-        for (chat, before) in heads.reversed() { chats[chat].head = before }
+      do throws(StreamOrderError) { row = try apply(record, texts, run, &touched) } catch {
         return error.reply
       }
       reply.append(.integer(Int64(row.outcome.rawValue)))
@@ -111,8 +108,7 @@ extension PartitionSpace {
   }
 
   private mutating func apply(
-    _ record: Record, _ texts: CommandTexts, _ run: Run, _ touched: inout [Int],
-    _ heads: inout [(chat: Int, before: Seq?)]
+    _ record: Record, _ texts: CommandTexts, _ run: Run, _ touched: inout [Int]
   ) throws(StreamOrderError) -> ApplyAnswer.Row {
     var row = ApplyAnswer.Row(outcome: .event, prev: 0, role: .none)
     if let forced = record.forced {
@@ -130,7 +126,6 @@ extension PartitionSpace {
     touched.append(chat)
     expireHistory(chat, now: run.now)
     if record.isMembership { change(record, chat, row.role, texts, run) }
-    heads.append((chat, chats[chat].head))
     row.prev = try store(record, chat, row.role, texts, run)
     return row
   }

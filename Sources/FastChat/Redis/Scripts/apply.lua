@@ -165,28 +165,30 @@ local function store(seq, kind, role, origin, time, chat, author, first, rest)
 end
 
 local reply = {1}
-for i = ARGUMENTS + 1, #ARGV, FIELDS do
-  local seq, kind, judgement, origin, time, chat, author, first, rest, room = unpack(ARGV, i, i + FIELDS - 1)
-  local isRoom = string.sub(chat, 1, 1) == 'r'
-  local isMembership = isRoom and kind ~= MESSAGE
-  local outcome, role, prev = EVENT, NOBODY, '0'
-  local forced, forcedRole = match(judgement, '^(%d+):(%d+)$')
-  local isJudged = isMembership or isRoom and judgement ~= 'first'
-  if forced then
-    outcome = tonumber(forced)
-    role = isMembership and outcome == EVENT and forcedRole or NOBODY
-  elseif isJudged then
-    outcome, role = judge(kind, chat, author)
+local function run()
+  for i = ARGUMENTS + 1, #ARGV, FIELDS do
+    local seq, kind, judgement, origin, time, chat, author, first, rest, room = unpack(ARGV, i, i + FIELDS - 1)
+    local isRoom = string.sub(chat, 1, 1) == 'r'
+    local isMembership = isRoom and kind ~= MESSAGE
+    local outcome, role, prev = EVENT, NOBODY, '0'
+    local forced, forcedRole = match(judgement, '^(%d+):(%d+)$')
+    local isJudged = isMembership or isRoom and judgement ~= 'first'
+    if forced then
+      outcome = tonumber(forced)
+      role = isMembership and outcome == EVENT and forcedRole or NOBODY
+    elseif isJudged then
+      outcome, role = judge(kind, chat, author)
+    end
+    if isJudged and tonumber(seq) > lastOutcome then
+      call('XADD', outcomes, seq .. '-0', 'chat', chat, 'outcome', outcome, 'role', role)
+    end
+    if outcome == EVENT then
+      if isMembership then change(kind, chat, author, role, seq, room) end
+      prev = store(seq, kind, role, origin, time, chat, author, first, rest)
+    end
+    local last = #reply
+    reply[last + 1], reply[last + 2], reply[last + 3] = outcome, tonumber(prev), tonumber(role)
   end
-  if isJudged and tonumber(seq) > lastOutcome then
-    call('XADD', outcomes, seq .. '-0', 'chat', chat, 'outcome', outcome, 'role', role)
-  end
-  if outcome == EVENT then
-    if isMembership then change(kind, chat, author, role, seq, room) end
-    prev = store(seq, kind, role, origin, time, chat, author, first, rest)
-  end
-  local last = #reply
-  reply[last + 1], reply[last + 2], reply[last + 3] = outcome, tonumber(prev), tonumber(role)
 end
 
 -- An emptied stream would still remember its last id; only a trim empties one.
@@ -195,9 +197,12 @@ local function trim(stream, floor)
   if call('XLEN', stream) == 0 then call('DEL', stream) end
 end
 
+-- A view that is damaged refuses a record; heads stand as far as events do, so that a rebuild mends it.
+local isWhole, fault = pcall(run)
 for _, chat in ipairs(order) do
   if moved[chat] then call('HSET', prefix .. 'k:' .. chat, 'head', heads[chat]) end
 end
+if not isWhole then return type(fault) == 'table' and fault or redis.error_reply(fault) end
 if upto ~= from then
   for _, chat in ipairs(order) do
     local history = prefix .. 'h:' .. chat

@@ -96,9 +96,9 @@ final class Cluster {
       engine.run(until: min(engine.now + 1_000, end)) { [self] in isBroken }
     }
     engine.run(until: engine.now + Cluster.quietMilliseconds) { [self] in isBroken }
-    // Who asked something just now has his answer a little later.
+    // Who asked something just now has his answer a little later, and so has the view what the log took late.
     let latest = engine.now + Cluster.answerMilliseconds
-    while engine.now < latest, !isBroken, !clients.allSatisfy(\.client.isSettled) {
+    while engine.now < latest, !isBroken, !clients.allSatisfy(\.client.isSettled) || !viewsAreWhole {
       engine.run(until: engine.now + 100) { [self] in isBroken }
     }
     checks.tick(engine.now)
@@ -202,18 +202,35 @@ final class Cluster {
     }
   }
 
+  /// Partitions whose logs lost nothing.
+  private var wholePartitions: [Int32] {
+    (0..<plan.partitions).filter { !checks.truth.lost.contains(Int($0)) }
+  }
+
+  private func space(of partition: Int32) -> PartitionSpace? {
+    let slot = RedisCommand.readView(partition: partition, outcomesAfter: .max).slot!
+    let node = primaries[Int(slot) * primaries.count / HashSlot.count].node
+    return node.redis.keyspace.partitions[partition]
+  }
+
+  private func isWhole(_ state: ViewState, of partition: Int32) -> Bool {
+    state.applied ?? 0 >= checks.truth.end(Int(partition)) && state.rebuildingUntil == nil
+  }
+
+  private var viewsAreWhole: Bool {
+    wholePartitions.allSatisfy { p in space(of: p).map { isWhole($0.positions, of: p) } ?? false }
+  }
+
   /// At the end every view holds what its whole log comes to.
   private func checkViews() {
-    for partition in 0..<plan.partitions where !checks.truth.lost.contains(Int(partition)) {
-      let slot = RedisCommand.readView(partition: partition, outcomesAfter: .max).slot!
-      let node = primaries[Int(slot) * primaries.count / HashSlot.count].node
-      guard let space = node.redis.keyspace.partitions[partition] else {
+    for partition in wholePartitions {
+      guard let space = space(of: partition) else {
         checks.note(.liveness, "p\(partition) has no view")
         continue
       }
       let state = space.positions
-      let end = checks.truth.end(Int(partition))
-      if state.applied ?? 0 < end || state.rebuildingUntil != nil {
+      if !isWhole(state, of: partition) {
+        let end = checks.truth.end(Int(partition))
         checks.note(.liveness, "the view of p\(partition) stands at \(state.applied ?? 0), the log at \(end)")
       }
       checks.checkView(partition: Int(partition), state, space.reading(now: engine.wall))
