@@ -95,10 +95,13 @@ final class Cluster {
     while engine.now < end, !isBroken, !clients.allSatisfy(\.client.isSettled) {
       engine.run(until: min(engine.now + 1_000, end)) { [self] in isBroken }
     }
+    let ends = (0..<plan.partitions).map { checks.truth.end(Int($0)) }
     engine.run(until: engine.now + Cluster.quietMilliseconds) { [self] in isBroken }
     // Who asked something just now has his answer a little later, and so has the view what the log took late.
     let latest = engine.now + Cluster.answerMilliseconds
-    while engine.now < latest, !isBroken, !clients.allSatisfy(\.client.isSettled) || !viewsAreWhole {
+    while engine.now < latest, !isBroken,
+      !clients.allSatisfy(\.client.isSettled) || !hasApplied(whatCameAfter: ends)
+    {
       engine.run(until: engine.now + 100) { [self] in isBroken }
     }
     checks.tick(engine.now)
@@ -217,8 +220,11 @@ final class Cluster {
     state.applied ?? 0 >= checks.truth.end(Int(partition)) && state.rebuildingUntil == nil
   }
 
-  private var viewsAreWhole: Bool {
-    wholePartitions.allSatisfy { p in space(of: p).map { isWhole($0.positions, of: p) } ?? false }
+  /// Whether the views hold what their logs took after these ends; of any other view nothing is asked.
+  private func hasApplied(whatCameAfter ends: [Seq]) -> Bool {
+    wholePartitions.filter { checks.truth.end(Int($0)) > ends[Int($0)] }.allSatisfy { p in
+      space(of: p).map { isWhole($0.positions, of: p) } ?? false
+    }
   }
 
   /// At the end every view holds what its whole log comes to.
