@@ -42,6 +42,12 @@ extension SimulatedClient {
     if phase == .open || phase == .live { send(chat, isLarge: false) }
   }
 
+  /// Leaves a room now, where it is online.
+  func leave(room: Int, now: Tick) {
+    self.now = now
+    if phase == .open || phase == .live { change(.leave, room) }
+  }
+
   private func name(_ chat: Int) -> String { roster.chats[chat].name }
 
   func cursor(_ chat: Int) -> Seq? { chat < cursors.count ? cursors[chat] : nil }

@@ -122,6 +122,9 @@ final class ClientHost {
   /// The client says something in a chat, if it is online.
   func say(in chat: Int) { input { $0.say(in: chat, now: engine.now) } }
 
+  /// The client leaves a room, if it is online.
+  func leave(room: Int) { input { $0.leave(room: room, now: engine.now) } }
+
   /// The network breaks the connection: the client hears of it at once, the server a little later.
   func cut(comesBackAfter milliseconds: Tick? = nil) {
     guard let link, link === links[client.connection] else { return }

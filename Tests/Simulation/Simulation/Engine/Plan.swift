@@ -30,6 +30,10 @@ struct Plan {
     profile.devicesPerUser = 1 + random.below(2)
     profile.rooms = 1 + random.below(2)
     profile.privateRooms = random.below(2)
+    if faults.contains(.leftWhileCut) {
+      instances = max(instances, 2)
+      profile.devicesPerUser = 2
+    }
     profile.instances = instances
     activity = isLong ? random.between(480_000, 600_000) : random.between(15_000, 60_000)
     // What takes half a minute needs the time to happen and to be over.
@@ -45,6 +49,11 @@ struct Plan {
     profile.pauseMilliseconds = max(devices * activity / (Int64(operations) * 3 / 2), 50)
     profile.longAbsenceMilliseconds = 60_000
     if !isLong { profile.weights.sleep = 0 }
+    if faults.contains(.leftWhileCut) {
+      // The cut has to be over, and the room to go on behind it.
+      activity = random.between(150_000, 200_000)
+      operations += 150
+    }
     if !faults.contains(.cut) {
       profile.weights.cut = 0
       profile.weights.overlap = 0

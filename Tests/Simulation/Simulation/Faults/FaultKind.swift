@@ -94,10 +94,13 @@ public enum FaultKind: Int, CaseIterable, Sendable {
   /// A user's first chat begins while a session of theirs attaches.
   case firstChatWhileAttaching
 
-  // Behind all others: in a run without it chance comes to what it did before there was it.
+  // Behind all others: in a run without them chance comes to what it did before there were they.
   /// A server does not reach the brokers, or none does, for a while or again and again; its Redis and its clients
   /// stay.
   case kafkaCut
+  /// A user leaves a room while the server of another device of theirs does not reach Redis for longer than a recent
+  /// list goes back, and the room goes on by more than a short history keeps.
+  case leftWhileCut
 
   /// In words with hyphens, as the program's flags name it.
   public var name: String { FaultKind.names[rawValue] }
@@ -118,7 +121,7 @@ public enum FaultKind: Int, CaseIterable, Sendable {
     case .kill, .disconnect, .slowReader: 0.3
     case .logLost, .commitStall: 0.01
     case .slotBackUnseen: 0
-    case .flush, .viewFarBack, .retention, .mailboxFull: 0.1
+    case .flush, .viewFarBack, .retention, .mailboxFull, .leftWhileCut: 0.1
     default: 0.18
     }
   }

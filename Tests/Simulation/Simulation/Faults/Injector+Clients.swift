@@ -54,6 +54,54 @@ extension Injector {
     return true
   }
 
+  /// Two devices of a member of a room, at two servers; nil where there are none.
+  private func devicesOfMember() -> (room: Int, leaving: ClientHost, staying: ClientHost)? {
+    let roster = cluster.checks.roster
+    var found: [(room: Int, leaving: ClientHost, staying: ClientHost)] = []
+    for staying in cluster.clients where staying.client.phase == .live {
+      let user = roster.user(staying.client.user)
+      for leaving in cluster.clients where leaving.client.user == staying.client.user {
+        guard leaving.client.phase == .live, leaving.link?.shard.process !== staying.link?.shard.process
+        else {
+          continue
+        }
+        for room in roster.chats.indices where roster.chats[room].pair == nil {
+          guard cluster.checks.truth.openStay(of: user, in: room) != nil else { continue }
+          found.append((room, leaving, staying))
+        }
+      }
+    }
+    return engine.random.element(of: found)
+  }
+
+  func leaveWhileCut() -> Bool {
+    guard let chosen = devicesOfMember(), let process = chosen.staying.link?.shard.process else {
+      return false
+    }
+    let pause = engine.random.between(65_000, 85_000)
+    cutFromRedis(process, for: pause)
+    engine.after(engine.random.between(2_000, 20_000)) { [self] in
+      guard !cluster.isSettling else { return }
+      chosen.leaving.leave(room: chosen.room)
+      talk(in: chosen.room, awayFrom: process, until: engine.now + pause + 15_000)
+    }
+    return true
+  }
+
+  /// Members of the room who are elsewhere say something in it every second or two.
+  private func talk(in room: Int, awayFrom process: ServerProcess, until end: Tick) {
+    engine.after(engine.random.between(500, 2_500)) { [self] in
+      guard !cluster.isSettling, engine.now < end else { return }
+      let others = cluster.clients.filter { host in
+        let user = cluster.checks.roster.user(host.client.user)
+        return host.client.phase == .live && host.link?.shard.process !== process
+          && cluster.checks.truth.openStay(of: user, in: room) != nil
+      }
+      engine.random.element(of: others)?.say(in: room)
+      talk(in: room, awayFrom: process, until: end)
+    }
+  }
+
   func sendWhileAttaching() -> Bool {
     guard let chosen = newChat(), chosen.to.link != nil else { return false }
     chosen.to.cut(comesBackAfter: engine.random.between(0, 100))

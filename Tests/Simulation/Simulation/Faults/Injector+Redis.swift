@@ -114,10 +114,14 @@ extension Injector {
     guard let process = engine.random.element(of: cluster.servers)?.process else { return false }
     let pause =
       engine.random.chance(0.4) ? engine.random.between(3_000, 15_000) : engine.random.between(50_000, 90_000)
+    cutFromRedis(process, for: pause)
+    return true
+  }
+
+  func cutFromRedis(_ process: ServerProcess, for pause: Tick) {
     cluster.trouble(.directory, for: pause + 60_000)
     cluster.excuseRemovals(for: pause + 60_000)
     for connection in process.router.connections { connection.cut(for: pause) }
-    return true
   }
 
   func stallLease() -> Bool {

@@ -22,6 +22,11 @@ final class Injector {
         plan(kind, at: engine.random.between(500, 5_000))
         continue
       }
+      if kind == .leftWhileCut {
+        // It needs the time to be over.
+        plan(kind, at: engine.random.between(5_000, cluster.plan.activity / 3))
+        continue
+      }
       let times = 1 + engine.random.below(cluster.plan.isLong ? 8 : 3)
       for _ in 0..<times { plan(kind, at: engine.random.between(500, cluster.plan.activity * 9 / 10)) }
     }
@@ -63,6 +68,7 @@ final class Injector {
     case .leaseStall: stallLease()
     case .slowRedis: slowRedis()
     case .redisCut: cutFromRedis()
+    case .leftWhileCut: leaveWhileCut()
     case .cut: cut()
     case .slowReader: congest()
     case .roomRace: cutAll()
