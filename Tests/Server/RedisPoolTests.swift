@@ -61,7 +61,7 @@ import Testing
   }
 
   @Test func whatIsAskedWithoutAConnectionIsUnknown() throws {
-    let port = try RedisServerProcess.freePort()
+    let port = try FreePort.find()
     let driver = try RedisPoolDriver("127.0.0.1:\(port)")
     #expect(driver.pool.primaries == 1)
     #expect(try driver.ask(.readLeases) == nil)

@@ -41,7 +41,7 @@ import Testing
   }
 
   @Test func nobodyThereIsSaid() throws {
-    let address = "127.0.0.1:\(try RedisServerProcess.freePort())"
+    let address = "127.0.0.1:\(try FreePort.find())"
     #expect(failure(address) == "Redis \(address): connect: Connection refused; check --redis")
   }
 

@@ -31,7 +31,7 @@ public final class RedisServerProcess {
     directory = try TemporaryDirectory()
     // Another program may take the port between our looking and its binding.
     for _ in 0..<5 {
-      port = try Self.freePort()
+      port = try FreePort.find()
       if try launch() { return }
     }
     throw TestFailure("redis-server does not start (scripts/packages test installs it)")
@@ -113,7 +113,7 @@ public final class RedisServerProcess {
     }
     if case .clusterNode = role {
       // The port above by 10,000, which is usual, may not be there.
-      command += ["--cluster-enabled", "yes", "--cluster-port", "\(try Self.freePort())"]
+      command += ["--cluster-enabled", "yes", "--cluster-port", "\(try FreePort.find())"]
       command += ["--cluster-node-timeout", "1000", "--cluster-config-file", directory.path + "/nodes"]
     }
     if let password { command += ["--requirepass", password, "--masterauth", password] }
@@ -138,27 +138,6 @@ public final class RedisServerProcess {
       usleep(2000)
     }
     return false
-  }
-
-  /// A port that nobody listened on a moment ago, below those that connections are given: it is free again after
-  /// a restart.
-  public static func freePort() throws -> UInt16 {
-    for _ in 0..<100 {
-      let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-      defer { close(descriptor) }
-      let port = UInt16.random(in: 20_000..<32_000)
-      var address = sockaddr_in()
-      address.sin_family = sa_family_t(AF_INET)
-      address.sin_addr.s_addr = UInt32(INADDR_LOOPBACK).bigEndian
-      address.sin_port = port.bigEndian
-      let isBound = withUnsafePointer(to: &address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-          bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-        }
-      }
-      if isBound { return port }
-    }
-    throw TestFailure("no free port")
   }
 }
 

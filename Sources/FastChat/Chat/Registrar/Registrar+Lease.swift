@@ -149,6 +149,7 @@ extension Registrar {
   /// `previous`: the own lease that may still stand.
   private func beginNewEpoch(after previous: LeaseHolder?) {
     takeNewEpoch()
+    leaseHeldUntil = .min
     phase = .makingInbox
     inboxIsNew = true
     inboxIsDoubted = false

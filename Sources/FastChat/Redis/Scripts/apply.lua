@@ -206,7 +206,7 @@ if not isWhole then return type(fault) == 'table' and fault or redis.error_reply
 if upto ~= from then
   for _, chat in ipairs(order) do
     local history = prefix .. 'h:' .. chat
-    -- Below a floor there is nothing twice but what a replay brings back.
+    -- What a replay brings back below a floor goes at once; what restore-events.lua does, with the next floor.
     if ARGV[8] ~= '0' and (isReplay or floors[chat] ~= ARGV[8]) then
       trim(history, ARGV[8])
       call('HSET', prefix .. 'k:' .. chat, 'floor', ARGV[8])

@@ -27,11 +27,16 @@ final class GroupHost {
 
   // MARK: Places
 
-  /// Takes the own place, where everything of this server stands: routers belong to the group only then. While its
-  /// lease is not held, or it says that it is cut off, it leaves that to who stands in.
+  /// Whether this server may do anything in a place: nothing in its own while its lease is not held, or it says that it
+  /// is cut off. Then another one stands in for it, which already a transaction begun under the same id would put out.
+  func mayAct(as instance: String) -> Bool {
+    guard instance == router.serverID else { return true }
+    return router.registrar.leaseHeldUntil > router.tick && !router.watch.isCut
+  }
+
+  /// Takes the own place, where everything of this server stands: routers belong to the group only then.
   func join() {
-    guard own == nil, router.registrar.isStanding, !router.watch.isCut else { return }
-    guard router.registrar.leaseHeldUntil > router.tick else { return }
+    guard own == nil, router.registrar.isStanding, mayAct(as: router.serverID) else { return }
     guard !router.isEnding, router.tick >= joinAt else { return }
     own = Membership(router, instance: router.serverID)
   }

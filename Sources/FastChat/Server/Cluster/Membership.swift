@@ -20,6 +20,7 @@ final class Membership {
   private var isOpening = false
   private var isOver = false
   private var retryAt: Tick = 0
+  private var mayAct: Bool { router.group.mayAct(as: instance) }
   /// The group divides its partitions anew; commits wait until then.
   private var dividesUntil: Tick = .min
   private var waiting: [Commit] = []
@@ -49,7 +50,7 @@ final class Membership {
     router.broker(.openState(instance: instance)) { [self] answer in
       isOpening = false
       guard !isOver else { return }
-      guard case .done = answer, join() else {
+      guard case .done = answer, mayAct, join() else {
         retryAt = router.tick + Self.retryMilliseconds
         return
       }
@@ -77,7 +78,7 @@ final class Membership {
 
   /// Each second.
   func beat() {
-    if group == nil, !isOpening, !isOver, router.tick >= retryAt { open() }
+    if group == nil, !isOpening, !isOver, mayAct, router.tick >= retryAt { open() }
     for notice in group?.takeNotices() ?? [] { BrokerLinks.report(notice) }
   }
 
@@ -127,6 +128,7 @@ final class Membership {
   /// What came up meanwhile is the next transaction.
   func flush() {
     guard !isCommitting, !waiting.isEmpty, let assignment, router.tick >= dividesUntil else { return }
+    guard mayAct || router.isEnding else { return }
     let commits = waiting.filter { !$0.owner.isOver }
     waiting = []
     guard !commits.isEmpty else { return }

@@ -11,7 +11,7 @@ final class ChaosRedis {
 
   init(directory: String) throws {
     self.directory = directory + "/redis"
-    port = try Loopback.freePort()
+    port = try FreePort.find()
     program = ChildProgram(log: directory + "/redis.log")
     try FileManager.default.createDirectory(atPath: self.directory, withIntermediateDirectories: true)
     try start()

@@ -25,17 +25,6 @@ enum Loopback {
     return (listener, UInt16(bigEndian: address.sin_port))
   }
 
-  /// A port that nobody listens on at the moment, below those that outgoing connections are given.
-  static func freePort() throws -> UInt16 {
-    for _ in 0..<100 {
-      if let (listener, port) = try? listen(port: UInt16.random(in: 20_000..<32_000)) {
-        close(listener)
-        return port
-      }
-    }
-    throw TestFailure("no free port")
-  }
-
   /// A connection under way; nil where that fails at once.
   static func connect(to port: UInt16) -> Int32? {
     let descriptor = socket(

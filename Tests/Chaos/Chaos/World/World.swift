@@ -34,7 +34,7 @@ final class World {
       ? nil : try ChaosKafka(directory: directory, brokers: size.brokers, instances: size.instances)
     var ports: [UInt16] = []
     for index in 0..<size.instances {
-      let (port, adminPort) = (try Loopback.freePort(), try Loopback.freePort())
+      let (port, adminPort) = (try FreePort.find(), try FreePort.find())
       let client = try relay.add(to: port)
       ports.append(client.port)
       var command = [
