@@ -258,6 +258,11 @@ private func withFile<R>(_ text: String, _ body: (String) throws -> R) throws ->
       complaint("--limits-body", "70KiB")
         == "--limits-body 70KiB does not fit into --limits-frame 64KiB; lower the one or raise the other")
     #expect(
+      complaint("--limits-append-bytes", "1MiB", "--shards", "17")
+        == "--limits-body 60KiB does not fit into a shard's share of --limits-append-bytes 1MiB, which is 1 of 17; "
+        + "lower it or --shards, or raise that")
+    #expect(complaint("--limits-append-bytes", "1MiB", "--shards", "16") == "none")
+    #expect(
       complaint("--limits-connections", "20000")
         == "--limits-connections 20000 needs 20064 open files and the process may have 20000; "
         + "raise it (ulimit -n, LimitNOFILE=) or lower the limit")
@@ -265,6 +270,14 @@ private func withFile<R>(_ text: String, _ body: (String) throws -> R) throws ->
       complaint("--admin", "127.0.0.1:8080")
         == "--listen and --admin are both 127.0.0.1:8080; give one another port")
     #expect(complaint("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0") == "none")
+  }
+
+  @Test func aPasswordThatStandsWhereNoneBelongsIsNotRepeated() {
+    #expect(
+      complaint("redis://me:SECRET@h:1")
+        == "unknown command 'redis://***@h:1'; see --help")
+    #expect(complaint("--kafka", "a:1,u:SECRET@h:9092").contains("'a:1,***@h:9092' is not"))
+    #expect(complaint("--kafka", "u:SEC@RET@h:9092").contains("'***@h:9092' is not"))
   }
 
   @Test func withoutALimitTheConnectionsFollowTheDescriptors() {

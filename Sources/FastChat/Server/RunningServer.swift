@@ -30,7 +30,7 @@ final class RunningServer {
   // MARK: The beginning
 
   static func start(_ configuration: Configuration, descriptors: Int) throws(StartFailure) -> RunningServer {
-    let shardCount = configuration.shards > 0 ? configuration.shards : max(LoopThread.processors, 1)
+    let shardCount = configuration.shardCount
     let bounds = Bounds(configuration, shards: shardCount, descriptors: descriptors)
     let report = BackendProbe.run()
     let backend = chosenBackend(configuration, report)

@@ -1,4 +1,5 @@
 public import Chat
+import EventLoop
 
 /// What one run of `fastchat serve` is told to be: the sum of the defaults below, the configuration
 /// file, the `FASTCHAT_...` variables and the flags, checked as a whole.
@@ -32,6 +33,8 @@ public struct Configuration: Sendable {
   public var insecure = false
   /// Event-loop threads; 0: one a core.
   public var shards = 0
+  /// How many there are then.
+  var shardCount: Int { shards > 0 ? shards : max(LoopThread.processors, 1) }
   public var backend = Backend.automatic
   /// Offer permessage-deflate on `/ws`.
   public var deflate = false

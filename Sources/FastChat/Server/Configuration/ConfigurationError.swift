@@ -42,12 +42,26 @@ extension Option {
 
 /// Texts of others, fit for a line on a terminal.
 enum Printable {
-  /// The text without control characters, cut after 80 characters.
+  /// The text without control characters and without what looks like a password, cut after 80 characters.
   static func short(_ text: some StringProtocol) -> String {
-    let visible = text.prefix(80).map { character in
+    let visible = withoutPasswords(text).map { character in
       character.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F } ? character : "?"
     }
-    return String(visible) + (visible.count < text.count ? "..." : "")
+    return String(visible.prefix(80)) + (visible.count > 80 ? "..." : "")
+  }
+
+  /// `user:password@host` as `***@host`: an address may stand where none belongs.
+  private static func withoutPasswords(_ text: some StringProtocol) -> String {
+    var shown = ""
+    for character in text {
+      shown.append(character)
+      guard character == "@" else { continue }
+      let before = shown.dropLast()
+      let start = before.lastIndex { $0 == "/" || $0 == "," || $0.isWhitespace }.map(before.index(after:))
+      let user = before[(start ?? before.startIndex)...]
+      if user.contains(where: { $0 == ":" || $0 == "@" }) { shown.replaceSubrange(user.startIndex..., with: "***@") }
+    }
+    return shown
   }
 }
 

@@ -71,8 +71,9 @@ enum OptionsPage {
       This page is printed by `fastchat options`; a test compares the two.
 
       Every option is a flag (`--limits-rate 50`), a variable (`FASTCHAT_LIMITS_RATE=50`) and a line of the
-      file that `--config` names (`limits-rate = 50`; `#` or `;` begin a comment, a list may go on in an
-      indented line). Flags win over variables, variables over the file. A toggle stands alone or has a value:
+      file that `--config` names (`limits-rate = 50`). There a line that begins with `#` or `;` is a comment,
+      and so is what follows ` ;`; origins may go on in indented lines; a line has 198 bytes at most, the
+      file 64 KiB. Flags win over variables, variables over the file. A toggle stands alone or has a value:
       `--echo`, `--echo=false`, `echo = true`.
 
       A size is a number of bytes or has a unit (`KiB` or `K`, `MiB` or `M`, `GiB` or `G`), a time has one

@@ -8,7 +8,7 @@ enum Options {
       help: "Where clients connect"),
     Option(
       name: "admin", section: .network, value: .address(\.admin), placeholder: "ADDRESS:PORT",
-      help: "Where /metrics and the operators' API are served"),
+      help: "Where /metrics is served"),
     Option(
       name: "origins", section: .network, value: .origins(\.origins), placeholder: "LIST",
       help: "Origins of pages that may connect, beside the server's own"),

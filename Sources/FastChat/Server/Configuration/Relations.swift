@@ -1,6 +1,8 @@
 import Chat
 
 extension Configuration {
+  /// Bytes of a record at most beside its body: the chat's name, the user's, the device's, the request's, and the rest.
+  static let recordBytes = 1 << 10
   /// Descriptors that are not connections: listeners, store, rings, standard streams, log.
   static let descriptorsReserved = 64
 
@@ -56,6 +58,13 @@ extension Configuration {
       throw ConfigurationError(
         "--limits-body \(bytes.format(limits.bodyBytes)) does not fit into "
           + "--limits-frame \(bytes.format(limits.frameBytes)); lower the one or raise the other")
+    }
+    // A shard hands over no more than its share at once: a body beyond that would be too much for ever.
+    let share = limits.appendBytes / shardCount
+    if limits.bodyBytes + Self.recordBytes > share {
+      throw ConfigurationError(
+        "--limits-body \(bytes.format(limits.bodyBytes)) does not fit into a shard's share of --limits-append-bytes "
+          + "\(bytes.format(limits.appendBytes)), which is 1 of \(shardCount); lower it or --shards, or raise that")
     }
     if connections + Self.descriptorsReserved > descriptors, connections > 0 {
       throw ConfigurationError(
