@@ -9,6 +9,8 @@ struct SQLiteFailure: Error {
   var isDamage: Bool { primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB }
   /// The kernel failed an operation on the file: what the page cache shows may never reach the disk.
   var isInputOutput: Bool { primary == SQLITE_IOERR }
+  /// No room is left on the disk.
+  var isFull: Bool { primary == SQLITE_FULL }
   var message: String { String(cString: sqlite3_errstr(code)) }
 }
 

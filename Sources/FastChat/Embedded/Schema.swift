@@ -82,7 +82,8 @@ enum Schema {
     if failure.isDamage {
       return StoreError(
         .damaged,
-        "\(path) is damaged (\(failure.message)) and was left as it is; restore a backup or name another data directory"
+        "\(path) is damaged (\(failure.message)) and was left as it is; keep it, and name an empty data directory "
+          + "(OPERATIONS.md, Backup, says why no copy may take its place)"
       )
     }
     return StoreError(.unwritable, "cannot open \(path): \(failure.message)")

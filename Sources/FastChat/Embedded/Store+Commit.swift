@@ -43,6 +43,11 @@ extension Store {
   /// is asked for its health or waits for a disk; `isHealthy` says how it went, and the result may hold a
   /// batch for the shards, where a commit that failed turns out to have persisted.
   public func probe() -> CommitResult {
+    // A probe is small, and fits where no message does.
+    if failure?.isFull == true, !file.hasRoom(bytes: Self.batchBytes) {
+      result.removeAll()
+      return result
+    }
     run { (writer) throws(SQLiteFailure) in
       try writer.probe()
       return Place(seq: applied, appended: appended)
@@ -72,7 +77,7 @@ extension Store {
   }
 
   private func settle(_ place: Place) {
-    isHealthy = true
+    failure = nil
     for chat in touched { chats[chat].pointee.isTouched = false }
     if place.seq != announced {
       // What lies between `announced` and `applied` was stored by a commit that was reported as failed:

@@ -27,7 +27,7 @@ extension Store {
   /// Takes back what a transaction that failed did to memory. `mark` and `known` are the end of the dedupe
   /// table and the number of chats from before it.
   func abandon(_ failure: SQLiteFailure, mark: UInt64, known: Int) {
-    isHealthy = false
+    self.failure = failure
     guard let writer, !isStale else { return }
     do throws(SQLiteFailure) {
       try writer.rollBack()

@@ -1,4 +1,5 @@
 public import Chat
+import Glibc
 import JSON
 import Synchronization
 
@@ -9,6 +10,13 @@ public final class StoreFile: Sendable {
   let reopenings = Atomic<Int>(0)
 
   init(path: String) { self.path = path }
+
+  /// Whether so much may still be written beside it; true where that cannot be told.
+  func hasRoom(bytes: Int) -> Bool {
+    var facts = statvfs()
+    guard statvfs(path, &facts) == 0 else { return true }
+    return UInt64(facts.f_bavail) * UInt64(facts.f_frsize) >= UInt64(bytes)
+  }
 }
 
 /// The embedded backbone's log, owner and view over one SQLite file (DESIGN section 8): judges, appends
@@ -36,7 +44,10 @@ public final class Store {
   /// The seq of the last record: the log's end, and how far the view is.
   public internal(set) var applied: Seq
   /// Whether the last attempt to write came through.
-  public internal(set) var isHealthy = true
+  public var isHealthy: Bool { failure == nil }
+  /// Why it did not, in words; empty where it did.
+  public var complaint: String { failure?.message ?? "" }
+  var failure: SQLiteFailure?
   /// Records whose repeats would be recognised now.
   public var remembered: Int { dedupe.count }
   /// Chats that ever had an event.
