@@ -8,10 +8,12 @@ public enum ServerProgram {
   /// Milliseconds in which the shards must have handed over what they took.
   private static let quiesceMilliseconds: Int64 = 5_000
 
-  /// Serves until SIGTERM or SIGINT, and returns the exit code. To be called on the main thread, before any
+  /// Serves until SIGTERM, SIGINT or SIGHUP, and returns the exit code. To be called on the main thread, before any
   /// other thread is started.
   public static func run(_ configuration: Configuration) -> Int32 {
     Signals.prepare()
+    // What is stored is for nobody else on this machine.
+    umask(0o077)
     Log.level = configuration.logLevel
     var code: Int32 = 0
     var isOver = true
@@ -24,7 +26,7 @@ public enum ServerProgram {
         throw error
       }
       let signal = Signals.wait()
-      Log.info("draining", ["signal": signal == SIGTERM ? "SIGTERM" : "SIGINT"])
+      Log.info("draining", ["signal": Signals.name(of: signal)])
       exitAtNextSignal()
       isOver = server.end(quiesceMilliseconds: quiesceMilliseconds)
       if let failure = server.failure { throw failure }

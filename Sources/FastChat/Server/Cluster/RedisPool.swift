@@ -66,6 +66,8 @@ final class RedisPool {
   private(set) var figures = Figures()
   /// Why the last connection ended or was not had: who, and the reason. No secret is in it.
   private(set) var lastFailure: (host: RedisHost?, failure: RedisFailure)?
+  /// Each is logged; not while the server starts, which ends with one line of its own.
+  var saysFailures = true
 
   let loop: EventLoop
   private let name: String
@@ -288,7 +290,7 @@ final class RedisPool {
 
   func note(_ host: RedisHost?, _ failure: RedisFailure) {
     lastFailure = (host, failure)
-    guard !isClosed else { return }
+    guard !isClosed, saysFailures else { return }
     Log.warning(
       "redis not reached", ["primary": host?.description ?? address.description, "reason": "\(failure)"])
   }

@@ -60,6 +60,8 @@ struct RedisStart {
     _ address: RedisAddress, name: String, loop: EventLoop
   ) throws(StartFailure) -> RedisPool {
     let pool = try starting { () throws(LoopError) in try RedisPool(address, name: name, loop: loop) }
+    pool.saysFailures = false
+    defer { pool.saysFailures = true }
     let start = RedisStart(pool: pool, loop: loop, end: loop.tick + milliseconds)
     do throws(StartFailure) {
       try start.turn { pool.isReady }
@@ -79,6 +81,7 @@ struct RedisStart {
     let pool = try starting { () throws(LoopError) in
       try RedisPool(address, name: "fastchat-doctor", loop: loop)
     }
+    pool.saysFailures = false
     defer { pool.close() }
     let start = RedisStart(pool: pool, loop: loop, end: loop.tick + milliseconds)
     try start.turn { pool.isReady }

@@ -15,7 +15,7 @@ enum Signals {
 
   static func ignoreBrokenPipes() { signal(SIGPIPE, SIG_IGN) }
 
-  /// Waits for SIGTERM or SIGINT and returns which one came.
+  /// Waits for one of them and returns which one came.
   static func wait() -> Int32 {
     var set = ending()
     var number: Int32 = 0
@@ -28,6 +28,22 @@ enum Signals {
     sigemptyset(&set)
     sigaddset(&set, SIGTERM)
     sigaddset(&set, SIGINT)
+    // The terminal it was started from is gone; not where it was started so as to outlive that (`nohup`).
+    var hangUp = sigaction()
+    if sigaction(SIGHUP, nil, &hangUp) == 0, !isIgnored(hangUp) { sigaddset(&set, SIGHUP) }
     return set
+  }
+
+  private static func isIgnored(_ action: sigaction) -> Bool {
+    unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
+      == unsafeBitCast(SIG_IGN, to: Int.self)
+  }
+
+  static func name(of signal: Int32) -> String {
+    switch signal {
+    case SIGTERM: "SIGTERM"
+    case SIGHUP: "SIGHUP"
+    default: "SIGINT"
+    }
   }
 }
