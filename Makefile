@@ -15,7 +15,7 @@ RELEASE := swift build -c release --static-swift-stdlib
 SWIFT_FILES := Package.swift Sources Tests $(wildcard Benchmarks)
 
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: packages-run ## Build the program at .build/release/fastchat
 	$(RELEASE) --product fastchat

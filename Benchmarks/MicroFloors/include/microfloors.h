@@ -27,7 +27,7 @@ uint64_t floor_json(const uint8_t *text, size_t count, long times);
 /// Finds the key in an upgrade request, hashes it (SHA-1, base64), writes the answer.
 uint64_t floor_handshake(const uint8_t *request, size_t count, uint8_t *room, long times);
 
-/// One table, one upsert a chat and batch, WAL and FULL: FACTS' floor of a store. NULL: it cannot be opened.
+/// One table, one upsert a chat and batch, WAL and FULL: the floor of a store. NULL: it cannot be opened.
 struct floor_store;
 struct floor_store *floor_store_open(const char *path);
 /// Commits `records` rows of `size` bytes, spread over `chats` heads, in one transaction.

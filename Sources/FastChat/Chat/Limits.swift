@@ -1,4 +1,5 @@
-/// Every bound of the chat in one place (PROTOCOL, "Limits"); each is a flag of that name.
+/// Every bound of the chat in one place (PROTOCOL, "Limits"): the variables are options (docs/OPTIONS.md), the rest is
+/// fixed.
 public struct Limits: Sendable {
   /// Bytes of one client message; `hello` has `helloBytes`.
   public var frameBytes = 64 << 10

@@ -137,7 +137,9 @@ final class StoreThread {
     if wasHealthy {
       Log.info("the store takes records again")
     } else {
-      Log.error("the store cannot commit; sends are answered unavailable, reading goes on")
+      Log.error(
+        "the store cannot commit; sends are answered unavailable, reading goes on",
+        ["reason": store.complaint])
     }
   }
 
