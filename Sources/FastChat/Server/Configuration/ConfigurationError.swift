@@ -59,7 +59,9 @@ enum Printable {
       let before = shown.dropLast()
       let start = before.lastIndex { $0 == "/" || $0 == "," || $0.isWhitespace }.map(before.index(after:))
       let user = before[(start ?? before.startIndex)...]
-      if user.contains(where: { $0 == ":" || $0 == "@" }) { shown.replaceSubrange(user.startIndex..., with: "***@") }
+      if user.contains(where: { $0 == ":" || $0 == "@" }) {
+        shown.replaceSubrange(user.startIndex..., with: "***@")
+      }
     }
     return shown
   }

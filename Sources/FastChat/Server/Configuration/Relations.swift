@@ -64,7 +64,8 @@ extension Configuration {
     if limits.bodyBytes + Self.recordBytes > share {
       throw ConfigurationError(
         "--limits-body \(bytes.format(limits.bodyBytes)) does not fit into a shard's share of --limits-append-bytes "
-          + "\(bytes.format(limits.appendBytes)), which is 1 of \(shardCount); lower it or --shards, or raise that")
+          + "\(bytes.format(limits.appendBytes)), which is 1 of \(shardCount); lower it or --shards, or raise that"
+      )
     }
     if connections + Self.descriptorsReserved > descriptors, connections > 0 {
       throw ConfigurationError(

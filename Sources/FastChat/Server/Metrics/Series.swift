@@ -37,7 +37,10 @@ enum Counter: Int, CaseIterable, Sendable {
       ("fastchat_messages_delivered_total", "Copies of events written to sessions.", false)
     case .doubts: ("fastchat_doubts_total", "Doubts that a shard had about its position.", false)
     case .mailboxOverflows:
-      ("fastchat_mailbox_overflows_total", "How often a shard's mailbox was full, so that it had to catch up.", false)
+      (
+        "fastchat_mailbox_overflows_total",
+        "How often a shard's mailbox was full, so that it had to catch up.", false
+      )
     case .pinnedBytes:
       (
         "fastchat_pinned_bytes",
