@@ -176,15 +176,24 @@ extension Edge {
     partitions[p].end.last = tick
   }
 
+  func askLogEnds() {
+    for p in partitions.indices where tick < partitions[p].end.wantedUntil { askLogEnd(Int32(p)) }
+  }
+
+  private func askLogEnd(_ partition: Int32) {
+    let p = Int(partition)
+    guard tick - partitions[p].end.asked >= LogEnd.pauseMilliseconds else { return }
+    partitions[p].end.asked = tick
+    actions.append(.askLogEnd(partition: partition))
+  }
+
   /// The end of the log, asked after `since` and watched for long enough; nil while that is not known, and
   /// asked for then. A cursor above it is of a log that lost it.
   func knownLogEnd(_ partition: Int32, since: Tick) -> Seq? {
     let p = Int(partition)
+    partitions[p].end.wantedUntil = tick + LogEnd.wantedMilliseconds
+    askLogEnd(partition)
     let end = partitions[p].end
-    if tick - end.asked >= LogEnd.pauseMilliseconds {
-      partitions[p].end.asked = tick
-      actions.append(.askLogEnd(partition: partition))
-    }
     guard end.highest >= 0, end.last >= since, tick - end.last <= LogEnd.gapMilliseconds,
       end.last - end.since >= Limits.logEndMilliseconds
     else { return nil }

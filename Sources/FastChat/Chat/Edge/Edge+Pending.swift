@@ -248,6 +248,7 @@ extension Edge {
       watched.append(Watch(session: watch.session, at: tick + 1000))
     }
     doubtSilence()
+    askLogEnds()
     let again = retries
     retries.removeAll(keepingCapacity: true)
     for retry in again { tryAgain(retry) }

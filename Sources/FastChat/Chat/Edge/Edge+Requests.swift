@@ -25,7 +25,9 @@ extension Edge {
       }
     }
     guard let name = request.text(.type, &nameScratch), let type = RequestType(name) else {
-      return refuse(session, .badRequest, id: id, "unknown type")
+      return session.pointee.phase == .waitingForHello
+        ? refuse(session, .unauthorized, id: id, "say hello first")
+        : refuse(session, .badRequest, id: id, "unknown type")
     }
     guard !request.hasDuplicates else {
       return refuse(session, .badRequest, id: id, "a field stands twice")

@@ -62,13 +62,17 @@ struct LogEnd {
   var highest: Seq = -1
   var since: Tick = 0
   var last: Tick = 0
-  /// When it was asked last.
+  /// When it was asked last, and until when it goes on being asked: it is known only after longer than an attach waits,
+  /// and whoever was refused so comes again.
   var asked: Tick = 0
+  var wantedUntil: Tick = .min
 
   /// Answers further apart than this do not belong together.
   static let gapMilliseconds: Int64 = 15_000
   /// One question at a time, and not more often than this.
   static let pauseMilliseconds: Int64 = 1_000
+  /// How much later a client may come again: more than twice as late as any waits.
+  static let wantedMilliseconds: Int64 = 120_000
 }
 
 /// All users here, whose chats are listed since a recent list did not reach back (DESIGN section 5, step 3).
