@@ -83,6 +83,20 @@ import Testing
     #expect(bench.ask(.eventsAfter(0), chat: "dm:a:c", limit: 100).rows.count == 20)
   }
 
+  @Test func aChatThatWasTooYoungToBeCutIsCutLater() throws {
+    var limits = Limits()
+    limits.windowEvents = 100
+    let bench = try StoreBench(limits: limits)
+    bench.commit((0..<300).map { bench.record("dm:a:b", "a", "c\($0)") })
+    while bench.store.retain(now: bench.now) {}
+    #expect(bench.ask(.eventsAfter(0), chat: "dm:a:b", limit: 500).rows.count == 300)
+    bench.now += Limits.dedupeSpanMilliseconds + 1
+    bench.commit(bench.record("dm:a:c", "a", "later"))
+    while bench.store.retain(now: bench.now) {}
+    let rows = bench.ask(.eventsAfter(0), chat: "dm:a:b", limit: 500).rows
+    #expect(rows.count >= 100 && rows.count < 228)
+  }
+
   @Test func outcomesGoWhenNoRepeatCanMeetThem() throws {
     let bench = try StoreBench()
     let join = bench.record("room:none", "a", "1", body: "", kind: .join)

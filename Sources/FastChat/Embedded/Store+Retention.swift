@@ -11,6 +11,8 @@ extension Store {
   public static let portionRows = 512
   /// Chats that may wait to be cut; one that finds no room comes again with its next mark.
   private static let waitingChats = 4096
+  /// Chats that one call looks at, most of which may be too young to be cut.
+  private static let chatsAtOnce = 64
 
   /// Deletes a portion of what the window does not promise: events older than `windowMilliseconds`, those
   /// of a chat beyond `windowEvents` (by marks, so up to 127 more stay), and outcomes that no
@@ -81,21 +83,26 @@ extension Store {
     return rows == Self.portionRows
   }
 
-  /// Cuts chats that are too long, a stretch up to their oldest mark at a time.
+  /// Cuts chats that are too long, a stretch up to their oldest mark at a time; true where there is more to cut at
+  /// once. One whose oldest events are still in the dedupe span waits behind the others.
   private func cutOverlong(before time: WallTime, _ writer: Writer) throws(SQLiteFailure) -> Bool {
     let kept = (limits.windowEvents + Int(Self.markDistance) - 1) / Int(Self.markDistance)
     var rows = 0
-    while rows < Self.portionRows, let chat = overlong.last {
-      guard let far = try writer.farMark(chat: chat, newer: kept),
-        let mark = try writer.oldestMark(chat: chat),
-        mark <= far, let deleted = try deleteStretch(chat: chat, to: mark, before: time, writer)
-      else {
-        overlong.removeLast()
-        continue
+    var looks = min(overlong.count, Self.chatsAtOnce)
+    while rows < Self.portionRows, looks > 0, let chat = overlong.last {
+      if let far = try writer.farMark(chat: chat, newer: kept),
+        let mark = try writer.oldestMark(chat: chat), mark <= far
+      {
+        if let deleted = try deleteStretch(chat: chat, to: mark, before: time, writer) {
+          rows += deleted
+          continue
+        }
+        overlong.insert(chat, at: 0)
       }
-      rows += deleted
+      overlong.removeLast()
+      looks -= 1
     }
-    return !overlong.isEmpty
+    return rows >= Self.portionRows
   }
 
   /// Deletes a chat's events from the oldest stored one to `mark`: the events deleted, nil where the
