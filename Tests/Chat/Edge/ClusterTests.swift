@@ -148,6 +148,34 @@ import Testing
     #expect(shard.takeQueries().isEmpty)
   }
 
+  @Test func whoIsListedBeforeAnotherDoubtIsListedAgain() throws {
+    let shard = ClusterShard.standing(at: 40)
+    shard.attach("alice", listed: [("dm:alice:carol", head: 30, joined: 0)])
+    shard.attach("bob", listed: [])
+    func doubt(meanwhile: () -> Void = {}) -> [ViewQuery] {
+      shard.turn { $0.inboxDoubted() }
+      let recent = shard.takeQueries()[0]
+      meanwhile()
+      shard.answer(recent, applied: 60) { $0.reachesBack = false }
+      return shard.takeQueries()
+    }
+    func tell(_ query: ViewQuery) {
+      let isAlice = query.user == Array("alice".utf8)
+      shard.answer(query, applied: 60) { if isAlice { $0.list("dm:alice:carol", head: 55) } }
+    }
+    func who(_ queries: [ViewQuery], _ user: String) throws -> ViewQuery {
+      try #require(queries.first { $0.user == Array(user.utf8) })
+    }
+    let old = doubt()
+    // One answer of the first listing comes before the second has begun, one afterwards: neither counts for it.
+    let new = doubt { if let query = old.first(where: { $0.user == Array("alice".utf8) }) { tell(query) } }
+    tell(try who(old, "bob"))
+    tell(try who(new, "bob"))
+    #expect(shard.takeQueries().isEmpty)
+    tell(try who(new, "alice"))
+    #expect(shard.takeQueries().map(\.what) == [.eventsAfter(40)])
+  }
+
   @Test func aCursorAboveTheLogsEndIsResetAfterTenSecondsOfTheSameAnswer() {
     let shard = ClusterShard.standing(at: 40)
     func tell() {

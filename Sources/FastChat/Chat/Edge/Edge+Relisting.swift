@@ -4,7 +4,7 @@ extension Edge {
   func relist(_ partition: Int32, _ answer: borrowing ViewAnswer) {
     let p = Int(partition)
     let applied = answer.applied
-    var listing = Relisting(applied: applied, view: answer.view, users: [])
+    var listing = Relisting(applied: applied, view: answer.view, begunAfter: lastTag, users: [])
     for number in 0..<Int32(users.addressable) where users[number].pointee.firstSession >= 0 {
       listing.users.append(Array(userNames.bytes(number)))
     }
@@ -50,8 +50,7 @@ extension Edge {
 
   func received(relisted answer: borrowing ViewAnswer, user: [UInt8], partition: Int32) {
     let p = Int(partition)
-    // One that was begun before another doubt is of no use to it, nor counted: its tag tells.
-    guard let listing = partitions[p].relisting, answer.tag > partitions[p].answered else { return }
+    guard let listing = partitions[p].relisting, answer.tag > listing.begunAfter else { return }
     guard !answer.hasFailed, !answer.isRebuilding, answer.view == listing.view,
       directories.contains(answer.directory), answer.applied >= listing.applied
     else {

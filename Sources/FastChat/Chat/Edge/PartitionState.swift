@@ -80,6 +80,8 @@ struct Relisting {
   /// What that list said.
   var applied: Seq
   var view: ViewID
+  /// Its questions have higher tags; an answer to an older one is of a listing that another doubt ended.
+  var begunAfter: UInt64
   /// Those still to be asked about, and questions under way.
   var users: [[UInt8]]
   var underWay = 0
