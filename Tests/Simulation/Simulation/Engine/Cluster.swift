@@ -127,8 +127,7 @@ final class Cluster {
     isSettling = true
     faults = FaultSet()
     kafka.faults = faults
-    kafka.group.noticeMin = 1
-    kafka.group.noticeMax = 300
+    kafka.group.settle()
     kafka.commitsStalledUntil = 0
     stalledLease = nil
     for server in servers {

@@ -47,8 +47,12 @@ final class RouterGroup {
   private(set) var members: [Member] = []
   private var generation = 0
   /// The longest time until a member hears of a change.
-  var noticeMax: Tick = 300
+  var noticeMax: Tick = RouterGroup.usualNotice
   var noticeMin: Tick = 1
+  private static let usualNotice: Tick = 300
+  /// The last word of a division that is under way, and whether such words are not waited for any more.
+  private var lastWord: Tick = 0
+  private var isSettled = false
 
   init(_ engine: Engine, partitions: Int32) {
     self.engine = engine
@@ -93,6 +97,15 @@ final class RouterGroup {
     rebalance()
   }
 
+  /// Nobody hears late any more: who has still to hear what is his hears it now.
+  func settle() {
+    noticeMin = 1
+    noticeMax = Self.usualNotice
+    guard lastWord > engine.now + Self.usualNotice else { return }
+    isSettled = true
+    for member in members { tell(member, member.partitions) }
+  }
+
   /// Whether a transaction of this member for this partition is taken.
   func isCurrent(_ member: Member, partition: Int32) -> Bool {
     member.isIn && member.generation == generation && member.partitions.contains(partition)
@@ -116,13 +129,15 @@ final class RouterGroup {
     // The new assignment waits for those who let go in time, not for who is late or stands still. Who is late
     // has it once he has heard.
     let heard = members.map { _ in notice() }
+    lastWord = max(lastWord, engine.now + (heard.max() ?? 0))
+    let wasSettled = isSettled
     var barrier: Tick = 0
     for (member, heard) in zip(members, heard) where isBeating(member) {
       if heard <= RouterGroup.barrierMilliseconds { barrier = max(barrier, heard) }
     }
     for (member, heard) in zip(members, heard) {
       reach(member, after: heard) { [self] in
-        guard member.isIn, generation == current else { return }
+        guard member.isIn, generation == current, wasSettled == isSettled else { return }
         member.assign(member, nil)
       }
       tell(member, member.partitions, after: max(barrier, heard))
@@ -131,8 +146,9 @@ final class RouterGroup {
 
   private func tell(_ member: Member, _ partitions: [Int32], after barrier: Tick = 0) {
     let current = generation
+    let wasSettled = isSettled
     reach(member, after: barrier + 30 + engine.random.between(0, 40)) { [self] in
-      guard member.isIn, generation == current else { return }
+      guard member.isIn, generation == current, wasSettled == isSettled else { return }
       member.assign(member, partitions)
     }
   }
