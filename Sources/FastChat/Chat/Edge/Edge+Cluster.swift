@@ -176,6 +176,7 @@ extension Edge {
     partitions[p].end.last = tick
   }
 
+  /// Goes on asking where somebody wanted to know a while ago.
   func askLogEnds() {
     for p in partitions.indices where tick < partitions[p].end.wantedUntil { askLogEnd(Int32(p)) }
   }

@@ -229,8 +229,8 @@ public final class Edge {
 
   // MARK: Time
 
-  /// A turn of the loop begins. `appendRoom`: bytes of appends that it may
-  /// hand over, its share of what the server still takes.
+  /// A turn of the loop begins. `appendRoom`: bytes of appends that it may hand over, its share of
+  /// what the server still takes.
   public func beginTurn(tick: Tick, wall: WallTime, appendRoom: Int) {
     beginInput()
     let stoodStillFor = tick - self.tick

@@ -19,8 +19,9 @@ import Redis
 /// flush          one record to each inbox, one write to each primary
 /// ```
 ///
-/// The way of an `ack` passes this thread by as long as the log keeps up: a shard hands its records to the log's producer, which all share so
-/// that they are in the same requests, and librdkafka's thread tells the shard what the broker said.
+/// The way of an `ack` passes this thread by as long as the log keeps up: a shard hands its records to the log's
+/// producer, which all share so that they are in the same requests, and librdkafka's thread tells the shard what the
+/// broker said.
 final class Router {
   /// Milliseconds between two ticks of the machines.
   static let tickMilliseconds: Tick = 100
