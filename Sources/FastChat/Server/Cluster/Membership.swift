@@ -20,7 +20,6 @@ final class Membership {
   private var isOpening = false
   private var isOver = false
   private var retryAt: Tick = 0
-  private var mayAct: Bool { router.group.mayAct(as: instance) }
   /// The group divides its partitions anew; commits wait until then.
   private var dividesUntil: Tick = .min
   private var waiting: [Commit] = []
@@ -40,6 +39,8 @@ final class Membership {
 
   /// For the helper's questions; nil before it has joined.
   var reference: GroupReference? { group.map { GroupReference(group: $0) } }
+
+  private var mayAct: Bool { router.group.mayAct(as: instance) }
 
   // MARK: Joining
 
